@@ -1,0 +1,37 @@
+"""A result as files: CSV for a spreadsheet, JSON with everything."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from slim_app.schema import State
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_json(state: State) -> str:
+    """The same object that `/recommend` returns, indented."""
+    return json.dumps(state.as_dict(), ensure_ascii=False, indent=2)
+
+
+def to_csv(state: State) -> str:
+    """One recommended product a row, with its evidence; cells that a spreadsheet would run as formulas are quoted."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(
+        ["rank", "id", "title", "brand", "category", "score", "evidence_step", "evidence", "evidence_similarity", "rank_without_evidence"]
+    )
+    for rec in state.recommendations:
+        evidence = rec.evidence
+        because = ("", "", "", "")
+        if evidence:
+            without = "" if evidence.rank_without is None else evidence.rank_without
+            because = (evidence.step, evidence.text, evidence.similarity, without)
+        table.writerow([_cell(v) for v in (rec.rank, rec.id, rec.title, rec.brand, rec.category, rec.score, *because)])
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,197 @@
+"""Any OpenAI-compatible server as a writer of rationales: the teacher, or a student behind vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from slim_app.errors import SlimError
+from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, TEMPLATES, clean_title
+from slim_app.reasoners.address import checked_url
+from slim_app.reasoners.call import Call, Put
+from slim_app.reasoners.faults import Broken, Faults, retry_pause
+from slim_app.reasoners.think import ThinkFilter
+from slim_app.schema import Item, ModelInfo, RunStats
+
+HEARTBEAT = 0.1
+"""Seconds after which the generator wakes up even though nothing arrived, so that it can be closed."""
+MAX_WAIT = 10.0
+"""Seconds that all retries together may wait: a person is watching."""
+LINGER = 2.0
+"""Seconds to wait for the usage figures after the server said that it has finished; some never hang up."""
+
+
+class Endpoint:
+    """A chat model behind `base_url`. The key stays inside: no repr, message, log line or `info` shows it.
+
+    Raises:
+        SlimError: the URL, the model name or the key cannot be right.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        api_key: str = "",
+        role: Literal["teacher", "student"] = "teacher",
+        timeout: float = 60.0,
+        connect_timeout: float = 10.0,
+        max_tokens: int | None = None,
+    ) -> None:
+        flag, variable = f"--{role}-url", f"SLIM_{role.upper()}_KEY"
+        self._base_url, host, address = checked_url(base_url, flag)
+        self.role, self.model = role, clean_title(model)
+        if not self.model:
+            raise SlimError(f"The server at {address} needs a model name. Give one together with {flag}.")
+        self._key = api_key.strip()  # pasted keys often end in a line break
+        if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
+            raise SlimError(f"The key for {address} holds characters that no key has. Set {variable} again.")
+        self.timeout, self.connect_timeout = timeout, connect_timeout
+        self.max_tokens = max_tokens or (512 if role == "teacher" else MAX_NEW_TOKENS)
+        tuned, version = role == "student", PROMPT_VERSION
+        self.info = ModelInfo(self.model, base=self.model, tuned=tuned, prompt_version=version, device=host)
+        self._faults = Faults(f"{self.model} at {address}", flag, variable, timeout, connect_timeout, self._key)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.role}, {self._faults.where})"
+
+    def stream(self, history: Sequence[Item], stats: RunStats) -> Iterator[str]:
+        """Yield the answer's pieces (an empty one is a heartbeat); closing the iterator closes the connection.
+
+        Raises:
+            SlimError: the server could not be reached, refused, failed, fell silent or broke off, or its answer
+                was empty or not of this protocol. After text has arrived it says that the text is incomplete.
+        """
+        call = Call(self._converse, TEMPLATES[self.role](history))
+        start, finished, reason = time.monotonic(), 0.0, "cancelled"
+        call.start()
+        try:
+            while True:
+                try:
+                    kind, at, value = call.events.get(timeout=HEARTBEAT)
+                except queue.Empty:
+                    if finished and time.monotonic() - finished > LINGER:
+                        return
+                    yield ""
+                    continue
+                if kind == "start":
+                    start = at
+                elif kind == "text":
+                    stats.tokens += 1
+                    stats.seconds = at - start
+                    stats.first_token_seconds = stats.first_token_seconds or stats.seconds
+                    yield value
+                elif kind == "usage":
+                    stats.tokens, stats.prompt_tokens = value[0] or stats.tokens, value[1]
+                elif kind == "finish":
+                    finished, reason = at, value
+                elif finished:  # the end, or a connection that broke after the whole answer was here
+                    return
+                else:
+                    reason = "error"
+                    raise value or SlimError(f"The call to {self._faults.where} ended unexpectedly. Try again.")
+        finally:
+            call.stop()
+            stats.finish_reason = reason
+
+    async def _converse(self, prompt: str, put: Put) -> None:
+        """Ask, again where that may help and nothing has arrived yet, and put events for `stream`."""
+        heard = _Heard()
+        try:
+            import openai  # half a second, paid on this thread while the page already gets heartbeats
+
+            put("start", None)
+            params: dict[str, Any] = {
+                "model": self.model,
+                "messages": [{"role": "user", "content": prompt}],
+                "temperature": 0,
+                "max_tokens": self.max_tokens,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
+            retries, waited = 0, 0.0
+            async with openai.AsyncOpenAI(
+                base_url=self._base_url,
+                api_key=self._key or "none",  # an empty one would make the client look for OPENAI_API_KEY
+                max_retries=0,
+                timeout=openai.Timeout(self.timeout, connect=self.connect_timeout),
+            ) as client:
+                while True:
+                    try:
+                        return await self._listen(client, params, heard, put)
+                    except openai.APIError as error:
+                        refused = getattr(error, "status_code", 0) in {400, 422} and "stream_options" in str(error.body)
+                        if refused and params.pop("stream_options", None):
+                            continue
+                        pause = None if heard.pieces else retry_pause(error, retries)
+                        if pause is None or waited + pause > MAX_WAIT:
+                            raise
+                    await asyncio.sleep(pause)
+                    retries, waited = retries + 1, waited + pause
+        except Exception as error:  # the edge of this thread: whatever happened, `stream` must hear of it
+            put("error", self._faults.explain(error, heard.text))
+
+    async def _listen(self, client: Any, params: dict[str, Any], heard: _Heard, put: Put) -> None:
+        """Pass one streamed answer on. The client validates nothing: any field may be missing or of another type."""
+        finish, understood, think = "", False, ThinkFilter()
+        async with await client.chat.completions.create(**params) as stream:
+            media = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media in {"text/html", "application/json"}:
+                raise Broken(f"answered with {media} instead of a stream. {self._faults.check_url}")
+            async for chunk in stream:
+                if usage := getattr(chunk, "usage", None):
+                    put("usage", _figures(usage, think.hidden))
+                choices = getattr(chunk, "choices", None)
+                if not isinstance(choices, list):
+                    continue
+                understood, choice = True, choices[0] if choices else None
+                delta = getattr(choice, "delta", None)
+                content = getattr(delta, "content", None)
+                thought = any(getattr(delta, name, None) for name in ("reasoning_content", "reasoning"))
+                heard.pieces += bool(content or thought)
+                think.hidden = think.hidden or thought
+                text = think.feed(content) if isinstance(content, str) else ""
+                finish = getattr(choice, "finish_reason", None) or finish
+                endless = heard.pieces > 8 * self.max_tokens + 64  # not every server keeps to max_tokens
+                finish = "length" if endless else finish
+                text += think.flush() if finish else ""
+                if text:
+                    heard.text = True
+                    put("text", text)
+                if finish and heard.text and finish != "content_filter":
+                    put("finish", "length" if finish == "length" else "stop")
+                if endless:
+                    break
+        if not understood:
+            raise Broken(f"sent nothing that an OpenAI-compatible server sends. {self._faults.check_url}")
+        if finish == "content_filter":
+            raise Broken("stopped because of its content filter. Change the history, or choose another model.")
+        if not heard.text:
+            spent = f": its {self.max_tokens} tokens went into thinking" if finish == "length" and heard.pieces else ""
+            raise Broken(f"answered without text{spent}. Try again, or choose another model.")
+        if not finish:
+            raise Broken("ended its answer half-way. Try again.")
+
+
+@dataclass
+class _Heard:
+    """What has arrived: deltas with text or thought (after the first one nothing is tried again), any shown text."""
+
+    pieces: int = 0
+    text: bool = False
+
+
+def _figures(usage: Any, hidden: bool) -> tuple[int, int]:
+    """Tokens of the visible answer and of the prompt; 0 where the server does not say.
+
+    Thoughts nobody saw would inflate the speed on the page, so they are taken off, or the deltas counted instead.
+    """
+    written, asked = getattr(usage, "completion_tokens", 0), getattr(usage, "prompt_tokens", 0)
+    thought = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0)
+    written, asked, thought = (n if isinstance(n, int) else 0 for n in (written, asked, thought))
+    return (0 if hidden and not thought else max(0, written - thought)), asked

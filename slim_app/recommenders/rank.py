@@ -1,0 +1,72 @@
+"""From scores to the list a person sees. Top-k, filtering and evidence exist here once: online = offline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slim_app.domain import Domain
+from slim_app.encoder import TextEncoder
+from slim_app.errors import SlimError
+from slim_app.recommenders.text_match import Ranker
+from slim_app.schema import Evidence, Item, Rationale, Recommendation
+
+MAX_K = 100
+
+
+def check_k(k: int) -> int:
+    """k as a whole number in 1..100, or a SlimError that says so."""
+    if isinstance(k, bool) or not isinstance(k, (int, float)) or k != k or int(k) != k or not 1 <= k <= MAX_K:
+        raise SlimError(f"k is how many products to show: a whole number from 1 to {MAX_K}, not “{str(k)[:40]}”.")
+    return int(k)
+
+
+def rank(
+    history: Sequence[Item], rationale: Rationale, domain: Domain, encoder: TextEncoder, ranker: Ranker, k: int
+) -> tuple[Recommendation, ...]:
+    """The top k items that were not bought, each with the segment that put it there.
+
+    Raises:
+        SlimError: k out of range, or nothing to rank by.
+    """
+    k = check_k(k)
+    segments, texts = ranker.segments(history, rationale)
+    if domain.index.approximate and segments:
+        rows = domain.index.candidates(encoder.encode(texts))
+        vectors = domain.vectors[rows]
+    else:
+        rows, vectors = np.arange(len(domain.catalog)), domain.vectors
+    scored = ranker.score(history, rationale, vectors, encoder)
+    allowed = ~domain.catalog.mask(history)[rows]
+    scores = np.where(allowed, scored.scores, -np.inf)
+    k = min(k, int(allowed.sum()))
+    # ties go to the earlier item, so the same input always gives the same list
+    top = np.lexsort((rows, -scores))[:k]
+    found = []
+    for position, column in enumerate(top, start=1):
+        item, winner = domain.catalog.items[rows[column]], int(scored.winner[column])
+        without = scored.without[winner]
+        left = without[column]
+        segment = segments[winner]
+        evidence = Evidence(
+            key=segment.key,
+            step=segment.step,
+            text=segment.text,
+            similarity=round(float(scored.similarity[winner, column]), 4),
+            rank_without=_rank_of(without, allowed, column) if np.isfinite(left) else None,
+            rank_without_is_floor=bool(domain.index.approximate),
+        )
+        found.append(
+            Recommendation(
+                position, item.id, item.title, round(float(scored.scores[column]), 4), item.brand, item.category, evidence
+            )
+        )
+    return tuple(found)
+
+
+def _rank_of(scores: np.ndarray, allowed: np.ndarray, column: int) -> int:
+    """1-based rank of one item among the allowed ones; ties go to the earlier item, as in `rank`."""
+    better = (scores > scores[column]) & allowed
+    tied_before = (scores[:column] == scores[column]) & allowed[:column]
+    return int(better.sum() + tied_before.sum()) + 1

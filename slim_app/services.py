@@ -1,0 +1,153 @@
+"""What one running app is made of: domains, encoder and the reasoners that could be started, and why others not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slim_app.domain import Domain, load_domains
+from slim_app.encoder import TextEncoder
+from slim_app.errors import SlimError
+from slim_app.reasoners.base import Reasoner
+from slim_app.schema import ModelInfo
+
+log = logging.getLogger(__name__)
+STUDENTS = Path("assets/students")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a flag of app.py can set; the defaults are app.py's."""
+
+    domains: tuple[Path, ...] = (Path("assets/domains"),)
+    student: str = "smollm2-135m"
+    """A folder name under assets/students, a path to such a folder, `base` (no adapter) or `none`."""
+    student_url: str = ""
+    student_model: str = ""
+    teacher_url: str = ""
+    teacher_model: str = ""
+    teacher_key: str = field(default="", repr=False)
+    encoder: str = ""
+    device: str = "cpu"
+    slots: int = 8
+    threads: int = 0
+    data: Path = Path("data")
+
+
+@dataclass
+class Services:
+    """The loaded parts. `reasoners` maps an id to a writer: student, free, base, teacher."""
+
+    domains: dict[str, Domain]
+    encoder: TextEncoder
+    reasoners: dict[str, Reasoner] = field(default_factory=dict)
+    recorded: dict[str, Reasoner] = field(default_factory=dict)
+    """Domain name → its stored rationales."""
+    missing: str = ""
+    """Why no student runs; empty when one does."""
+    slots: int = 8
+
+    def domain(self, name: str, own: Domain | None = None) -> Domain:
+        """A loaded domain, or the visitor's own (`own`) when its name is asked for; SlimError for an unknown one."""
+        if own is not None and name == own.name:
+            return own
+        if not isinstance(name, str) or name not in self.domains:
+            raise SlimError(f"Unknown domain “{str(name)[:40]}”. Choose one of: {', '.join(self.domains)}.")
+        return self.domains[name]
+
+    def reasoner(self, writer: str, domain: str) -> Reasoner:
+        """The writer with this id; SlimError says why it is not there."""
+        known: Mapping[str, Reasoner] = self.reasoners
+        if writer == "recorded" and domain in self.recorded:
+            return self.recorded[domain]
+        if writer in known:
+            return known[writer]
+        if writer in ("student", "free", "base") and self.missing:
+            raise SlimError(self.missing)
+        choices = ", ".join([*known, *(["recorded"] if domain in self.recorded else [])]) or "none"
+        raise SlimError(f"The writer “{str(writer)[:40]}” is not available here. Available: {choices}.")
+
+    @property
+    def default_writer(self) -> str:
+        return "student" if "student" in self.reasoners else "recorded"
+
+
+def build_services(settings: Settings) -> Services:
+    """Load what the settings name. A student that cannot start is reported, not fatal: recorded examples still play.
+
+    Raises:
+        SlimError: no usable domain, or an explicit endpoint with a bad address.
+    """
+    encoder = TextEncoder(settings.encoder, settings.device)
+    # the encoder's imports take seconds: they run beside the loading of domains and student
+    threading.Thread(target=_quietly, args=(encoder.load,), daemon=True).start()
+    domains = load_domains(settings.domains, encoder, settings.data / "vectors")
+    services = Services(domains, encoder, slots=settings.slots)
+    from slim_app.reasoners.recorded import from_shoppers
+
+    services.recorded = {
+        name: from_shoppers(domain.shoppers) for name, domain in domains.items() if any(s.step1 for s in domain.shoppers)
+    }
+    if settings.student_url:
+        from slim_app.reasoners.endpoint import Endpoint
+
+        services.reasoners["student"] = Endpoint(
+            base_url=settings.student_url, model=settings.student_model, role="student", api_key=settings.teacher_key
+        )
+    elif settings.student != "none":
+        try:
+            services.reasoners |= _embedded(settings)
+        except SlimError as error:
+            services.missing = str(error)
+            log.warning("No student: %s", error)
+    else:
+        services.missing = "No student was started (--student none). Recorded rationales of the samples can be played."
+    if settings.teacher_url:
+        from slim_app.reasoners.endpoint import Endpoint
+
+        services.reasoners["teacher"] = Endpoint(
+            base_url=settings.teacher_url, model=settings.teacher_model, api_key=settings.teacher_key
+        )
+    return services
+
+
+def _embedded(settings: Settings) -> dict[str, Reasoner]:
+    """The llama.cpp student: with its adapter where one is shipped, else the untuned base."""
+    from slim_app.reasoners.llama_cpp import Engine, LlamaCppReasoner, read_student
+
+    student = None if settings.student == "base" else read_student(settings.student, STUDENTS)
+    engine = Engine(
+        adapter=student.adapter if student else None, threads=settings.threads, slots=settings.slots,
+    )  # fmt: skip
+    threading.Thread(target=_quietly, args=(engine.warm_up,), daemon=True).start()
+    tuned = student is not None
+    name = student.name if student else ""
+    reasoners: dict[str, Reasoner] = {
+        "student": LlamaCppReasoner(engine, tuned, name=name),
+        "free": LlamaCppReasoner(engine, tuned, grammar=False, name=name),
+    }
+    if tuned:
+        reasoners["base"] = LlamaCppReasoner(engine, tuned=False)
+    return reasoners
+
+
+def _quietly(work) -> None:
+    """Warming up must never end the app: the same call is made again, and reported, when it is needed."""
+    try:
+        work()
+    except Exception as error:
+        log.warning("Warming up failed: %s", error)
+
+
+def model_line(info: ModelInfo) -> str:
+    """One line that says who writes, and whether it is tuned, live or recorded."""
+    parts = [info.name]
+    if info.kind == "recorded":
+        parts.append("recorded")
+    elif info.kind == "live":
+        parts.append("distilled for this task" if info.tuned else "untuned")
+        parts.append(f"live on {info.device}" if info.device else "live")
+    return " · ".join(parts)

@@ -1,0 +1,63 @@
+"""The tab that hides nothing: how it works, the exact prompts, versions and limits."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE
+from slim_app.schema import MAX_HISTORY
+from slim_app.services import Services, model_line
+from slim_app.ui import words
+from slim_app.ui.escape import esc
+
+HOW = f"""
+<h2>What happens when you press the button</h2>
+<ol>
+<li><b>A small language model reads your purchases</b> (the newest {MAX_HISTORY}) and writes three steps: what you like,
+which categories or brands follow from it, which products to buy next.</li>
+<li><b>Every sentence and every list entry becomes a point in a space of meanings</b>, and so does every product of the
+catalogue. The closer two points, the more alike their meaning.</li>
+<li><b>The catalogue is ranked by that text.</b> With “{words.RANKERS["reasoning"]}”, a product scores by the one sentence or
+entry that is closest to it; that sentence is shown with it. What you already bought is left out.</li>
+<li><b>“Without it” is not a story told afterwards.</b> The sentence is taken out and everything is ranked again: the rank
+shown is exact.</li>
+</ol>
+<h2>What the marks mean</h2>
+<dl>
+<dt>↺ in your history</dt><dd>You bought it, or something of this brand, category or series.</dd>
+<dt>✓ in the catalogue</dt><dd>It exists in the catalogue under this name.</dd>
+<dt>≈ near match</dt><dd>Not under this name; the closest product, brand or category is named with its similarity (0 to 1).</dd>
+<dt>✕ not found</dt><dd>Nothing like it is in the catalogue: the model may have made it up.</dd>
+</dl>
+<h2>Limits</h2>
+<ul>
+<li>A model this small invents products. The marks show where; the ranking only ever shows products of the catalogue.</li>
+<li>Recorded rationales were written in advance by a large model that knew each sample shopper’s next purchase: they show
+what a teacher’s reasoning looks like, and prove nothing about its accuracy.</li>
+<li>The sample shoppers are invented; the product names are real. Nothing here is an offer or a price.</li>
+<li>What you enter stays in this session’s memory and is forgotten when you leave.</li>
+</ul>
+"""
+
+
+def about(services: Services) -> str:
+    """The whole tab as HTML."""
+    rows = "".join(
+        f"<dt>{esc(words.WRITERS.get(key, key))}</dt><dd>{esc(model_line(r.info))}"
+        f"{' · base ' + esc(r.info.base) if r.info.base else ''}{' · adapter ' + esc(r.info.adapter) if r.info.adapter else ''}</dd>"
+        for key, r in services.reasoners.items()
+    )
+    rows += f"<dt>Text encoder</dt><dd>{esc(services.encoder.name)}</dd><dt>Prompt version</dt><dd>{PROMPT_VERSION}</dd>"
+    rows += "".join(
+        f"<dt>Catalogue “{esc(d.label)}”</dt><dd>{len(d.catalog):,} products, {len(d.shoppers)} sample shoppers. {esc(d.note)}</dd>"
+        for d in services.domains.values()
+    )
+    rows += "".join(f"<dt>{name}</dt><dd>{version(name)}</dd>" for name in ("gradio", "sentence-transformers", "torch"))
+    return (
+        f'<div class="about">{HOW}<h2>Running here</h2><dl>{rows}</dl>'
+        f"<h2>The exact prompts</h2><p>At most {MAX_NEW_TOKENS} new tokens, greedy: the same purchases always give the same text. "
+        f"{esc('{history}')} stands for the purchases.</p>"
+        f"<h3>To the student</h3><pre>{esc(STUDENT_TEMPLATE)}</pre><h3>To the teacher</h3><pre>{esc(TEACHER_TEMPLATE)}</pre>"
+        "<h2>Source</h2><p>An open implementation of “Can Small Language Models be Good Reasoners for Sequential "
+        "Recommendation?” (WWW 2024).</p></div>"
+    )

@@ -1,0 +1,121 @@
+"""Named, typed endpoints: for gradio_client, HTTP and, with the same docstrings, as MCP tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from slim_app.errors import SlimError
+from slim_app.history import parse_history
+from slim_app.pipeline import explain, rank_rationale
+from slim_app.recommenders.text_match import DEFAULT_RANKER, get_ranker
+from slim_app.services import Services
+
+MAX_SEARCH = 100
+MAX_RATIONALE_CHARS = 20_000
+
+
+def build(services: Services) -> None:
+    """Register `/recommend`, `/rank`, `/search_catalog` and `/domains` inside the current Blocks."""
+    first = next(iter(services.domains))
+
+    def recommend(
+        history: list[str] | str, domain: str = first, ranker: str = DEFAULT_RANKER, k: int = 10, writer: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        """Recommend products for a purchase history, with the step-by-step reasoning that ranked them.
+
+        Args:
+            history: Purchases, oldest first: a JSON list of titles or ids, or text with one of them a line.
+            domain: Which catalogue to rank; `domains` lists them.
+            ranker: "reasoning", "reasoning+history", "pooled" or "history" (no language model).
+            k: How many products, 1 to 100.
+            writer: Who writes the reasoning: "student", "free" (student without the grammar), "base", "teacher", where available; empty for the default.
+
+        Returns:
+            One JSON object: rationale, recommendations with evidence, grounding, stats, model, notices.
+        """
+        chosen = get_ranker_or_fail(ranker)
+        with _as_gradio_errors():
+            place = services.domain(domain)
+            items = parse_history(history, place.catalog)
+            reasoner = services.reasoner(writer or services.default_writer, domain) if chosen.uses_rationale else None
+            state = None
+            for state in explain(items, place, reasoner, chosen, services.encoder, k):
+                yield state.as_dict()
+            if state is not None and state.status == "failed":
+                raise SlimError(state.error)
+
+    def rank(rationale: str, domain: str = first, history: list[str] | str = "", k: int = 10) -> dict[str, Any]:
+        """Rank a catalogue by a rationale that the caller wrote; no language model takes part.
+
+        Args:
+            rationale: Text with "Step 1:", "Step 2:" and "Step 3:" parts; looser forms are understood too.
+            domain: Which catalogue to rank; `domains` lists them.
+            history: Purchases to leave out of the list: a JSON list of titles or ids, or one a line; may be empty.
+            k: How many products, 1 to 100.
+
+        Returns:
+            The same JSON object as `recommend`.
+        """
+        with _as_gradio_errors():
+            place = services.domain(domain)
+            if not isinstance(rationale, str) or len(rationale) > MAX_RATIONALE_CHARS:
+                raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE_CHARS:,} characters.")
+            items = parse_history(history, place.catalog) if history else []
+            return rank_rationale(rationale, items, place, get_ranker(DEFAULT_RANKER), services.encoder, k).as_dict()
+
+    def search_catalog(query: str, domain: str = first, limit: int = 10) -> list[dict[str, Any]]:
+        """Find products of a catalogue by title, brand, category or id; typing errors are forgiven.
+
+        Args:
+            query: What to look for.
+            domain: Which catalogue to search; `domains` lists them.
+            limit: How many hits, 1 to 100.
+
+        Returns:
+            Hits, best first: id, title, brand, category, score (0 to 100).
+        """
+        with _as_gradio_errors():
+            catalog = services.domain(domain).catalog
+            if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 1 <= limit <= MAX_SEARCH:
+                raise SlimError(f"limit is how many hits to return: a whole number from 1 to {MAX_SEARCH}.")
+            found = catalog.search(str(query), int(limit))
+            return [
+                {"id": i.id, "title": i.title, "brand": i.brand, "category": i.category, "score": round(hit.score, 1)}
+                for hit in found
+                for i in [catalog.items[hit.row]]
+            ]
+
+    def domains() -> list[dict[str, Any]]:
+        """List the catalogues of this app: name, label, number of products and sample shoppers, where they come from.
+
+        Returns:
+            One object a catalogue.
+        """
+        return [
+            {"name": d.name, "label": d.label, "items": len(d.catalog), "shoppers": len(d.shoppers), "note": d.note}
+            for d in services.domains.values()
+        ]
+
+    gr.api(recommend, api_name="recommend", concurrency_limit=services.slots, concurrency_id="reasoner")
+    gr.api(rank, api_name="rank", concurrency_limit=4)
+    gr.api(search_catalog, api_name="search_catalog", queue=False)
+    gr.api(domains, api_name="domains", queue=False)
+
+
+def get_ranker_or_fail(name: str):
+    with _as_gradio_errors():
+        return get_ranker(name)
+
+
+class _as_gradio_errors:
+    """A SlimError's words reach the client as they are; nothing else about the fault does."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if isinstance(error, SlimError):
+            raise gr.Error(str(error), print_exception=False) from None

@@ -1,0 +1,200 @@
+"""The explain tab: what you bought → what the model understands → what it puts in front of you."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from slim_app.recommenders.rank import MAX_K
+from slim_app.recommenders.text_match import DEFAULT_RANKER
+from slim_app.services import Services
+from slim_app.ui import render, words
+from slim_app.ui.handlers import OWN, Handlers, Update
+from slim_app.ui.signs import StopSigns
+
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
+FORWARD_CLICKS = (
+    "element.addEventListener('click', (e) => { const b = e.target.closest('[data-act]');"
+    " if (b && !b.disabled) trigger('click', { ...b.dataset }); });"
+)
+DRAG_ROWS = """
+let from = null;
+const row = (e) => e.target.closest ? e.target.closest('li[data-row]') : null;
+const clear = () => element.querySelectorAll('.over').forEach((li) => li.classList.remove('over'));
+element.addEventListener('dragstart', (e) => { const li = row(e); if (!li) return;
+  from = li.dataset.row; e.dataTransfer.effectAllowed = 'move'; e.dataTransfer.setData('text/plain', ''); });
+element.addEventListener('dragover', (e) => { const li = row(e); if (!li || from === null) return;
+  e.preventDefault(); clear(); li.classList.add('over'); });
+element.addEventListener('dragend', () => { from = null; clear(); });
+element.addEventListener('drop', (e) => { const li = row(e); clear(); if (!li || from === null) return;
+  e.preventDefault(); trigger('click', { act: 'move', row: from, to: li.dataset.row }); from = null; });
+"""
+
+
+def panel(value: str, elem_id: str, js: str | None = None) -> gr.HTML:
+    """A piece of the page that is drawn by `render`."""
+    return gr.HTML(value, elem_id=elem_id, elem_classes=["slim"], js_on_load=js, apply_default_css=False)
+
+
+def build(services: Services, signs: StopSigns) -> None:
+    """Lay out the tab inside the current Blocks and wire it."""
+    handlers = Handlers(services, signs)
+    first = next(iter(services.domains.values()))
+    sample = first.shoppers[0] if first.shoppers else None
+    items = first.history(sample) if sample else []
+    c: dict[str, Any] = {"history": gr.State(items), "own": gr.State(None), "result": gr.State(None)}
+    c["domain"] = gr.Radio(
+        [(d.label, d.name) for d in services.domains.values()] + [(words.OWN_CATALOGUE, OWN)],
+        value=first.name, label="Catalogue", container=False, elem_id="domain",
+    )  # fmt: skip
+    with gr.Row(elem_id="beats", equal_height=False):
+        with gr.Column(scale=5, elem_id="beat-1"):
+            _history_column(c, handlers, services, first, sample, items)
+        with gr.Column(scale=6, elem_id="beat-2"):
+            panel(render.beat(2), "beat-2-head")
+            c["reasoning"] = panel(render.reasoning(None), "reasoning")
+        with gr.Column(scale=6, elem_id="beat-3"):
+            panel(render.beat(3), "beat-3-head")
+            c["ranking"] = panel(render.ranking(None), "ranking")
+    _wire(c, handlers, services)
+
+
+def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, first, sample, items) -> None:
+    panel(render.beat(1), "beat-1-head")
+    with gr.Column(visible=False, elem_id="own-catalogue") as c["own_panel"]:
+        panel(f'<p class="fine">{words.CATALOGUE_HINT}</p>', "own-hint")
+        c["catalogue_file"] = gr.File(
+            label=words.CATALOGUE_BUTTON, file_types=[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"], height=110,
+            elem_id="catalogue-file",
+        )  # fmt: skip
+        c["catalogue_view"] = panel("", "catalogue-view")
+    from slim_app.ui.handlers import render_chips
+
+    c["chips"] = panel(render_chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
+    c["more"] = gr.Dropdown(
+        _choices(handlers, first.name), value=None, label=words.MORE_SAMPLES.format(count=len(first.shoppers)),
+        elem_id="more-samples", visible=len(first.shoppers) > 3,
+    )  # fmt: skip
+    c["search"] = gr.Textbox(
+        label=words.SEARCH_LABEL, placeholder=words.SEARCH_HINT.format(count=len(first.catalog)), elem_id="search",
+        max_lines=1, max_length=300,
+    )  # fmt: skip
+    c["hits"] = panel("", "hits", FORWARD_CLICKS)
+    c["history_view"] = panel(render.history(items), "history", FORWARD_CLICKS + DRAG_ROWS)
+    with gr.Accordion(words.PASTE_PANEL, open=False, elem_id="paste-panel"):
+        c["paste"] = gr.Textbox(label=words.PASTE_LABEL, placeholder=words.PASTE_HINT, lines=4, max_lines=10, elem_id="paste")
+        c["paste_add"] = gr.Button(words.PASTE_ADD, size="sm", elem_id="paste-add")
+        c["history_file"] = gr.File(
+            label=words.UPLOAD_HISTORY, file_types=[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"], height=100,
+            elem_id="history-file",
+        )  # fmt: skip
+    with gr.Accordion(words.OPTIONS_PANEL, open=False, elem_id="options"):
+        writers = [w for w in words.WRITERS if w in services.reasoners or (w == "recorded" and services.recorded)]
+        c["writer"] = gr.Radio(
+            [(words.WRITERS[w], w) for w in writers], value=services.default_writer if writers else None,
+            label=words.WRITER_LABEL, info=words.WRITER_HINT if "free" in writers else None, elem_id="writer",
+        )  # fmt: skip
+        c["ranker"] = gr.Radio(
+            [(label, name) for name, label in words.RANKERS.items()], value=DEFAULT_RANKER, label=words.RANKER_LABEL,
+            info=words.RANKER_HINT, elem_id="ranker",
+        )  # fmt: skip
+        c["k"] = gr.Slider(1, min(MAX_K, 50), value=10, step=1, label=words.K_LABEL, elem_id="k")
+    c["message"] = panel(f'<p class="notice">{services.missing}</p>' if services.missing else "", "message")
+    with gr.Row(elem_id="actions"):
+        c["run"] = gr.Button(words.RUN, variant="primary", elem_id="run", scale=3)
+        c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, interactive=False)
+
+
+def _choices(handlers: Handlers, name: str) -> list[tuple[str, str]]:
+    return [(s.name, s.shopper_id) for s in handlers.samples(name)]
+
+
+def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
+    """Every event of the tab; all private, since the API has its own typed endpoints."""
+
+    def on_page(update: Update) -> dict[Any, Any]:
+        """Names → components; `running` is a word for the state of both buttons."""
+        out = {c[name]: value for name, value in update.items() if name != "running"}
+        if "running" in update:
+            out[c["run"]] = gr.update(interactive=not update["running"])
+            out[c["stop"]] = gr.update(interactive=update["running"])
+        return out
+
+    everything = [c[n] for n in ("history", "history_view", "chips", "result", "reasoning", "ranking", "message", "search", "hits", "run", "stop")]
+    editing = [c[n] for n in ("history", "domain", "own", "result")]
+    edited = [*everything, c["paste"]]
+
+    def pick_domain(name: str, own):
+        update = on_page(handlers.pick_domain(name, own))
+        shoppers = handlers.samples(name)
+        catalogue = services.domains[name].catalog if name in services.domains else own.catalog if own else ()
+        update[c["own_panel"]] = gr.update(visible=name == OWN)
+        update[c["more"]] = gr.update(
+            choices=_choices(handlers, name), value=None, visible=len(shoppers) > 3,
+            label=words.MORE_SAMPLES.format(count=len(shoppers)),
+        )  # fmt: skip
+        update[c["search"]] = gr.update(value="", placeholder=words.SEARCH_HINT.format(count=len(catalogue)))
+        return update
+
+    def pick_chip(name: str, event: gr.EventData):
+        return on_page(handlers.pick_sample(name, str(event._data.get("id"))))
+
+    def pick_more(name: str, shopper_id: str | None):
+        return on_page(handlers.pick_sample(name, shopper_id)) if shopper_id else {}
+
+    def edit(history, name, own, result, event: gr.EventData):
+        return on_page(handlers.edit(history, name, result, event._data))
+
+    def add(history, name, own, result, typed, event: gr.EventData):
+        return on_page(handlers.add(history, name, own, result, typed, event._data))
+
+    def submit(history, name, own, result, typed):
+        return on_page(handlers.submit_search(history, name, own, result, typed))
+
+    def paste(history, name, own, result, text):
+        return on_page(handlers.paste(history, name, own, result, text))
+
+    def upload(history, name, own, result, file):
+        return on_page(handlers.upload_history(history, name, own, result, file))
+
+    def bring(file):
+        for update in handlers.upload_catalogue(file):
+            page = on_page(update)
+            if "own" in update:
+                page[c["search"]] = gr.update(value="", placeholder=words.SEARCH_HINT.format(count=len(update["own"].catalog)))
+            yield page
+
+    def start(ranker):
+        return on_page(handlers.start(ranker))
+
+    def run(history, name, own, writer, ranker, k, request: gr.Request):
+        for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash):
+            yield on_page(update)
+
+    def stop(request: gr.Request) -> None:
+        handlers.signs.stop(request.session_hash)
+
+    c["domain"].change(pick_domain, [c["domain"], c["own"]], [*everything, c["own_panel"], c["more"]], queue=False, **PRIVATE)
+    c["chips"].click(pick_chip, [c["domain"]], everything, queue=False, **PRIVATE)
+    c["more"].input(pick_more, [c["domain"], c["more"]], everything, queue=False, **PRIVATE)
+    c["history_view"].click(edit, editing, edited, queue=False, **PRIVATE)
+    c["hits"].click(add, [*editing, c["search"]], edited, queue=False, **PRIVATE)
+    c["search"].input(
+        handlers.search, [c["domain"], c["own"], c["search"]], c["hits"], queue=False, trigger_mode="always_last", **PRIVATE
+    )
+    c["search"].submit(submit, [*editing, c["search"]], edited, queue=False, **PRIVATE)
+    c["paste_add"].click(paste, [*editing, c["paste"]], edited, queue=False, **PRIVATE)
+    c["history_file"].upload(upload, [*editing, c["history_file"]], edited, **PRIVATE)
+    c["catalogue_file"].upload(
+        bring, [c["catalogue_file"]], [*everything, c["own"], c["catalogue_view"]], concurrency_limit=1,
+        concurrency_id="encoder", **PRIVATE,
+    )  # fmt: skip
+    c["ranker"].change(
+        lambda name: words.RUN_HISTORY if name == "history" else words.RUN, [c["ranker"]], [c["run"]], queue=False, **PRIVATE
+    )
+    run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
+    c["run"].click(start, [c["ranker"]], everything, queue=False, **PRIVATE).then(
+        run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE
+    )
+    c["stop"].click(stop, None, None, queue=False, **PRIVATE)

@@ -1,0 +1,44 @@
+"""Theme, style sheet and the little script of the page. System fonts only: nothing is fetched from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
+
+
+def theme() -> gr.themes.Base:
+    """Calm greys, one accent; colours that carry meaning live in style.css."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.slate,
+        neutral_hue=gr.themes.colors.slate,
+        font=list(SANS),
+        font_mono=list(MONO),
+        radius_size=gr.themes.sizes.radius_md,
+        text_size=gr.themes.sizes.text_md,
+    ).set(
+        body_background_fill="#f7f8fa",
+        body_background_fill_dark="#0f1318",
+        block_border_width="0px",
+        block_shadow="none",
+        block_label_background_fill="transparent",
+        button_primary_background_fill="#1f4e79",
+        button_primary_background_fill_hover="#183d60",
+        button_primary_text_color="#ffffff",
+        button_primary_background_fill_dark="#7db7e8",
+        button_primary_background_fill_hover_dark="#a3cdf0",
+        button_primary_text_color_dark="#0f1318",
+    )
+
+
+def style() -> str:
+    return (HERE / "style.css").read_text("utf-8")
+
+
+def script() -> str:
+    """The page's script as a <script> element for the document head."""
+    return f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>"

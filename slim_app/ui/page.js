@@ -1,0 +1,44 @@
+// The link between sentences and products, keyboard focus across redraws, and the light/dark switch.
+// Everything is delegated from the document, because Gradio replaces the panels' HTML while text streams.
+(() => {
+  const light = (key) => {
+    document.querySelectorAll("[data-seg].lit").forEach((el) => el.classList.remove("lit"));
+    document.body.classList.toggle("slim-linked", Boolean(key));
+    if (key) document.querySelectorAll(`[data-seg="${CSS.escape(key)}"]`).forEach((el) => el.classList.add("lit"));
+  };
+  const keyOf = (target) => target instanceof Element && target.closest("[data-seg]")?.dataset.seg;
+  document.addEventListener("mouseover", (event) => light(keyOf(event.target)));
+  document.addEventListener("focusin", (event) => light(keyOf(event.target)));
+  document.addEventListener("focusout", () => light(""));
+  document.addEventListener("click", (event) => { const key = keyOf(event.target); if (key) light(key); });
+
+  // A redrawn list loses the focused button: give the focus back to the same button of the moved row.
+  let wanted = null;
+  const panel = () => document.querySelector("#history");
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("#history [data-act]");
+    if (!button) return;
+    const row = Number(button.dataset.row || 0), act = button.dataset.act;
+    wanted = { act, row: act === "up" ? row - 1 : act === "down" ? row + 1 : row, until: Date.now() + 3000 };
+  }, true);
+  new MutationObserver(() => {
+    if (!wanted || Date.now() > wanted.until || !panel()) return;
+    const rows = panel().querySelectorAll("li[data-row]");
+    if (!rows.length || (document.activeElement && document.activeElement !== document.body)) return;
+    const row = [...rows].find((li) => Number(li.dataset.row) === wanted.row) || rows[rows.length - 1];
+    const button = row.querySelector(`[data-act="${wanted.act}"]:not([disabled])`) || row.querySelector("button:not([disabled])");
+    if (button) button.focus();
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  document.addEventListener("click", (event) => {
+    if (!(event.target instanceof Element) || !event.target.closest("#theme-switch")) return;
+    const dark = document.body.classList.toggle("dark");
+    try { localStorage.setItem("slim-theme", dark ? "dark" : "light"); } catch { /* storage may be off */ }
+  });
+  const restore = () => {
+    let kept = null;
+    try { kept = localStorage.getItem("slim-theme"); } catch { /* storage may be off */ }
+    if (kept && !new URLSearchParams(location.search).has("__theme")) document.body.classList.toggle("dark", kept === "dark");
+  };
+  window.addEventListener("load", () => setTimeout(restore, 0));
+})();

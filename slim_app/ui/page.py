@@ -1,0 +1,46 @@
+"""The whole page: header, tabs, API, in one Blocks."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from slim_app.services import Services, model_line
+from slim_app.ui import api, explain_page, words
+from slim_app.ui.about import about
+from slim_app.ui.escape import esc
+from slim_app.ui.signs import StopSigns
+
+
+def build_page(services: Services) -> gr.Blocks:
+    """Everything a visitor sees and everything a client can call."""
+    signs = StopSigns()
+    with gr.Blocks(title=f"{words.TITLE} · {words.TAGLINE}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        explain_page.panel(_header(services), "header")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(words.EXPLAIN_TAB, id="explain"):
+                explain_page.build(services, signs)
+            with gr.Tab(words.ABOUT_TAB, id="about"):
+                explain_page.panel(about(services), "about")
+        api.build(services)
+        page.unload(_leaver(signs))
+    page.queue(max_size=64, default_concurrency_limit=8)
+    return page
+
+
+def _leaver(signs: StopSigns):
+    """A closed tab stops its own running jobs."""
+
+    def leave(request: gr.Request) -> None:
+        signs.stop(request.session_hash)
+
+    return leave
+
+
+def _header(services: Services) -> str:
+    student = services.reasoners.get("student")
+    who = model_line(student.info) if student else "No model runs here: recorded examples only"
+    return (
+        f'<header class="slim-head"><h1>{words.TITLE}</h1><span class="tagline">{words.TAGLINE}</span>'
+        f'<span class="who">{esc(who)}</span>'
+        f'<button type="button" id="theme-switch" aria-label="{words.THEME_BUTTON}" title="{words.THEME_BUTTON}">◐</button></header>'
+    )

@@ -1,0 +1,104 @@
+"""Every sentence of the page, in one place: a stakeholder's words, not a researcher's."""
+
+TITLE = "SLIM"
+TAGLINE = "Recommendations that show their reasoning"
+EXPLAIN_TAB = "Explain"
+ABOUT_TAB = "How it works"
+OWN_CATALOGUE = "Your catalogue"
+
+BEATS = {
+    1: ("What you bought", "The purchases that the model reads, oldest first."),
+    2: ("What the model understands", "It writes three steps, from your taste to products."),
+    3: ("What it puts in front of you", "The catalogue, ranked by that text."),
+}
+STEPS = {
+    1: ("What you like", "Your taste, in a sentence or two."),
+    2: ("Where to look", "Five categories or brands that follow from it."),
+    3: ("What to buy next", "Five products inside those categories or brands."),
+}
+NUMERALS = {0: "↺", 1: "①", 2: "②", 3: "③"}
+MARKS = {
+    "history": ("↺", "in your history"),
+    "catalogue": ("✓", "in the catalogue"),
+    "near": ("≈", "near match"),
+    "missing": ("✕", "not found"),
+}
+"""Grounding status → icon and words."""
+
+WRITERS = {
+    "student": "Student",
+    "free": "Student without the form",
+    "base": "Untuned base",
+    "teacher": "Teacher, live",
+    "recorded": "Teacher, recorded for the samples",
+}
+WRITER_LABEL = "Who writes"
+WRITER_HINT = "“Without the form” lets the model write freely, without the grammar that makes the three steps certain."
+RANKERS = {
+    "reasoning": "Reasoning",
+    "reasoning+history": "Reasoning and purchases",
+    "pooled": "Reasoning as one vector",
+    "history": "Purchases only, no language model",
+}
+RANKER_LABEL = "What ranks the catalogue"
+RANKER_HINT = "Reasoning: each sentence and list entry is compared with each product; the closest one decides."
+K_LABEL = "Products shown"
+
+RUN = "Explain these recommendations"
+RUN_HISTORY = "Rank by the purchases alone"
+STOP = "Stop"
+WAITING = "Waiting for a free place. The app writes for several visitors at once."
+READING = "Reading the purchases …"
+SEARCH_LABEL = "Add a product"
+SEARCH_HINT = "Type to search {count:,} products, Enter to add"
+SEARCH_NONE = "No product of this catalogue fits. Enter adds it in your own words."
+ADD_OWN_WORDS = "Add “{text}” in your own words"
+SAMPLES_LABEL = "Sample shoppers"
+MORE_SAMPLES = "All {count} samples"
+HISTORY_EMPTY = "Nothing here yet. Pick a sample shopper above, or search for something you own."
+HISTORY_OLD = "{count:,} older purchases are kept out of the ranking but not read by the model."
+OWN_WORDS = "own words"
+CLEAR = "Clear all"
+PASTE_PANEL = "Paste or upload a list"
+PASTE_LABEL = "One purchase a line, oldest first"
+PASTE_HINT = "Gran Turismo 7\nLogitech G29 wheel\n…"
+PASTE_ADD = "Add these lines"
+UPLOAD_HISTORY = "Upload CSV or JSONL"
+OPTIONS_PANEL = "Options"
+CATALOGUE_PANEL = "Bring your own catalogue"
+CATALOGUE_HINT = (
+    "A CSV or JSONL file with a “title” column; “id”, “brand”, “category” and “description” are used when they are "
+    "there. Up to 20,000 products, 20 MB. It is read for you alone and forgotten when you leave."
+)
+CATALOGUE_BUTTON = "Upload a catalogue"
+CATALOGUE_READY = "{count:,} products ready. Build a purchase history from them, or in your own words."
+ENCODING = "Reading the catalogue: {done:,} of {total:,} products"
+CATALOGUE_STALE = "Every result below came from the catalogue before."
+
+EMPTY_STEP = {
+    1: "The model’s summary of your taste will appear here.",
+    2: "Five categories or brands will appear here.",
+    3: "Five products will appear here.",
+}
+EMPTY_RANKING = "The ranked products will appear here, each with the sentence that put it there."
+NO_REASONING = "No language model took part. The products on the right are ranked by the purchases alone."
+STALE = "The purchases or options have changed since. Run it again to bring the result up to date."
+PUT_HERE_BY = "put here by"
+WITHOUT_IT = "without it: rank {rank}"
+WITHOUT_FLOOR = "without it: rank {rank} or lower"
+WITHOUT_NOTHING = "nothing else to rank by"
+WITHOUT_SAME = "without it: still rank {rank}"
+SCORE_HELP = "Similarity between the sentence and the product, from 0 to 1 (cosine of their text vectors)."
+POOLED_HELP = "Similarity between the whole text and the product, from 0 to 1 (cosine of their text vectors)."
+DOWNLOAD_CSV = "Download CSV"
+DOWNLOAD_JSON = "Download JSON"
+INCOMPLETE = "incomplete"
+STOPPED = "Stopped. What was written until then is kept and ranked."
+NO_MATCHES = "Every product of this catalogue is already in the history."
+HELD_OUT = "What this sample shopper bought next: {title} · rank {rank} of {total:,} here"
+HELD_OUT_BELOW = "What this sample shopper bought next: {title} · not among the {k} shown"
+UNTUNED_NOTE = (
+    "This model has not been trained for the task: the three steps are kept by a grammar, the sense is its own. "
+    "Compare with “{recorded}” under Options."
+)
+THEME_BUTTON = "Switch between light and dark"
