@@ -34,7 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     flag("--student", "SLIM_STUDENT", "smollm2-135m",
          "student under assets/students, a path to such a folder,\nbase (no adapter) or none (recorded examples only)")  # fmt: skip
     flag("--student-url", "SLIM_STUDENT_URL", "", "OpenAI-compatible server that runs a distilled student, instead of the embedded one")
-    flag("--student-model", "SLIM_STUDENT_MODEL", "", "model name at that server")
+    flag("--student-model", "SLIM_STUDENT_MODEL", "", "model name at that server; the key comes from SLIM_STUDENT_KEY only")
     flag("--teacher-url", "SLIM_TEACHER_URL", "", "OpenAI-compatible server of the teacher, e.g. https://host/v1")
     flag("--teacher-model", "SLIM_TEACHER_MODEL", "", "model name of the teacher; the key comes from SLIM_TEACHER_KEY only")
     flag("--encoder", "SLIM_ENCODER", "", "path or Hub id of the text encoder (default: the installed weights)")
@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> None:
         student=args.student,
         student_url=args.student_url,
         student_model=args.student_model,
+        student_key=os.environ.get("SLIM_STUDENT_KEY", ""),
         teacher_url=args.teacher_url,
         teacher_model=args.teacher_model,
         teacher_key=os.environ.get("SLIM_TEACHER_KEY", ""),
@@ -66,9 +67,13 @@ def main(args: argparse.Namespace) -> None:
         threads=args.threads,
         data=Path(args.data),
     )
+    services = None
     try:
-        serve(build_services(settings), args.host, args.port)
+        services = build_services(settings)
+        serve(services, args.host, args.port)
     except SlimError as error:
+        for thread in services.warming if services else ():
+            thread.join()  # a process must not end while native code is loading
         sys.exit(f"SLIM cannot start: {error}")
 
 

@@ -43,7 +43,9 @@ class TextEncoder:
         with self._load_lock:
             if self._model is None:
                 from sentence_transformers import SentenceTransformer  # two seconds of imports: only when needed
+                from transformers.utils import logging as transformers_logging
 
+                transformers_logging.disable_progress_bar()
                 path = weights.resolve(weights.ENCODER, self.source)
                 self._model = SentenceTransformer(str(path), device=self.device or None)
 

@@ -220,6 +220,7 @@ class State:
             counts[mention.status] += 1
         return {
             "status": self.status,
+            "error": self.error,
             "domain": self.domain,
             "ranker": self.ranker,
             "rationale": self.rationale.as_dict(),

@@ -27,6 +27,7 @@ class Settings:
     """A folder name under assets/students, a path to such a folder, `base` (no adapter) or `none`."""
     student_url: str = ""
     student_model: str = ""
+    student_key: str = field(default="", repr=False)
     teacher_url: str = ""
     teacher_model: str = ""
     teacher_key: str = field(default="", repr=False)
@@ -49,6 +50,21 @@ class Services:
     missing: str = ""
     """Why no student runs; empty when one does."""
     slots: int = 8
+    warming: list[threading.Thread] = field(default_factory=list)
+    """Threads that load and warm what the first visitor needs; to be joined before the process may end."""
+
+    def warm(self, work) -> None:
+        """Do something slow beside the start. Its failure ends nothing: the first use meets and reports it."""
+
+        def quietly() -> None:
+            try:
+                work()
+            except Exception as error:
+                log.warning("Warming up failed: %s", error)
+
+        thread = threading.Thread(target=quietly, daemon=True)
+        self.warming.append(thread)
+        thread.start()
 
     def domain(self, name: str, own: Domain | None = None) -> Domain:
         """A loaded domain, or the visitor's own (`own`) when its name is asked for; SlimError for an unknown one."""
@@ -82,10 +98,9 @@ def build_services(settings: Settings) -> Services:
         SlimError: no usable domain, or an explicit endpoint with a bad address.
     """
     encoder = TextEncoder(settings.encoder, settings.device)
-    # the encoder's imports take seconds: they run beside the loading of domains and student
-    threading.Thread(target=_quietly, args=(encoder.load,), daemon=True).start()
     domains = load_domains(settings.domains, encoder, settings.data / "vectors")
     services = Services(domains, encoder, slots=settings.slots)
+    services.warm(encoder.load)  # its imports take seconds: beside the loading of the student and the page
     from slim_app.reasoners.recorded import from_shoppers
 
     services.recorded = {
@@ -95,11 +110,11 @@ def build_services(settings: Settings) -> Services:
         from slim_app.reasoners.endpoint import Endpoint
 
         services.reasoners["student"] = Endpoint(
-            base_url=settings.student_url, model=settings.student_model, role="student", api_key=settings.teacher_key
+            base_url=settings.student_url, model=settings.student_model, role="student", api_key=settings.student_key
         )
     elif settings.student != "none":
         try:
-            services.reasoners |= _embedded(settings)
+            services.reasoners |= _embedded(settings, services)
         except SlimError as error:
             services.missing = str(error)
             log.warning("No student: %s", error)
@@ -114,7 +129,7 @@ def build_services(settings: Settings) -> Services:
     return services
 
 
-def _embedded(settings: Settings) -> dict[str, Reasoner]:
+def _embedded(settings: Settings, services: Services) -> dict[str, Reasoner]:
     """The llama.cpp student: with its adapter where one is shipped, else the untuned base."""
     from slim_app.reasoners.llama_cpp import Engine, LlamaCppReasoner, read_student
 
@@ -122,7 +137,7 @@ def _embedded(settings: Settings) -> dict[str, Reasoner]:
     engine = Engine(
         adapter=student.adapter if student else None, threads=settings.threads, slots=settings.slots,
     )  # fmt: skip
-    threading.Thread(target=_quietly, args=(engine.warm_up,), daemon=True).start()
+    services.warm(engine.warm_up)
     tuned = student is not None
     name = student.name if student else ""
     reasoners: dict[str, Reasoner] = {
@@ -132,14 +147,6 @@ def _embedded(settings: Settings) -> dict[str, Reasoner]:
     if tuned:
         reasoners["base"] = LlamaCppReasoner(engine, tuned=False)
     return reasoners
-
-
-def _quietly(work) -> None:
-    """Warming up must never end the app: the same call is made again, and reported, when it is needed."""
-    try:
-        work()
-    except Exception as error:
-        log.warning("Warming up failed: %s", error)
 
 
 def model_line(info: ModelInfo) -> str:

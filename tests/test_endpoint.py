@@ -244,3 +244,14 @@ def test_a_refused_port_is_reported(serve: Serve) -> None:
         nobody = Endpoint(base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1", model="m", api_key=KEY)
         with pytest.raises(SlimError, match=r"m at 127\.0\.0\.1:\d+ refused the connection\. Check --teacher-url"):
             list(nobody.stream(HISTORY, RunStats()))
+
+
+def test_a_model_that_takes_max_completion_tokens_and_no_temperature_is_asked_its_way(serve: Serve) -> None:
+    server = serve(
+        answer(400, error("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", 400)),
+        answer(400, error("'temperature' does not support 0 with this model.", 400)),
+        FINE,
+    )
+    assert read(server)[0] == "Step 1: You read."
+    last = server.requests[-1].body
+    assert last["max_completion_tokens"] > 0 and "max_tokens" not in last and "temperature" not in last

@@ -13,6 +13,10 @@ class Reasoner(Protocol):
 
     info: ModelInfo
 
+    def prompt(self, history: Sequence[Item]) -> str:
+        """The exact words that the model reads; empty for stored rationales."""
+        ...
+
     def stream(self, history: Sequence[Item], stats: RunStats) -> Iterator[str]:
         """Yield text deltas and fill `stats` on the way; closing the iterator stops the engine at once.
 

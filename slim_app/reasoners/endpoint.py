@@ -60,6 +60,10 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.role}, {self._faults.where})"
 
+    def prompt(self, history: Sequence[Item]) -> str:
+        """T_t or T_s, filled."""
+        return TEMPLATES[self.role](history)
+
     def stream(self, history: Sequence[Item], stats: RunStats) -> Iterator[str]:
         """Yield the answer's pieces (an empty one is a heartbeat); closing the iterator closes the connection.
 
@@ -67,7 +71,7 @@ class Endpoint:
             SlimError: the server could not be reached, refused, failed, fell silent or broke off, or its answer
                 was empty or not of this protocol. After text has arrived it says that the text is incomplete.
         """
-        call = Call(self._converse, TEMPLATES[self.role](history))
+        call = Call(self._converse, self.prompt(history))
         start, finished, reason = time.monotonic(), 0.0, "cancelled"
         call.start()
         try:
@@ -125,8 +129,7 @@ class Endpoint:
                     try:
                         return await self._listen(client, params, heard, put)
                     except openai.APIError as error:
-                        refused = getattr(error, "status_code", 0) in {400, 422} and "stream_options" in str(error.body)
-                        if refused and params.pop("stream_options", None):
+                        if getattr(error, "status_code", 0) in {400, 422} and _without_refused(params, str(error.body)):
                             continue
                         pause = None if heard.pieces else retry_pause(error, retries)
                         if pause is None or waited + pause > MAX_WAIT:
@@ -195,3 +198,17 @@ def _figures(usage: Any, hidden: bool) -> tuple[int, int]:
     thought = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0)
     written, asked, thought = (n if isinstance(n, int) else 0 for n in (written, asked, thought))
     return (0 if hidden and not thought else max(0, written - thought)), asked
+
+
+def _without_refused(params: dict[str, Any], complaint: str) -> bool:
+    """Drop or rename the one optional parameter that the server complains about; False when there is none.
+
+    Older servers know no `stream_options`; OpenAI's reasoning models take `max_completion_tokens` and no temperature.
+    """
+    for name in ("stream_options", "max_tokens", "temperature"):
+        if name in params and name in complaint:
+            value = params.pop(name)
+            if name == "max_tokens":
+                params["max_completion_tokens"] = value
+            return True
+    return False

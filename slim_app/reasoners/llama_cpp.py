@@ -93,9 +93,9 @@ class LlamaCppReasoner:
         assert not (tuned and engine.adapter is None), "an engine without an adapter has no tuned student"
         self.engine = engine
         self.grammar = grammar
-        base = engine.model_path.stem
+        base = engine.model_path.stem.split(".")[0]  # without the quantisation
         self.info = ModelInfo(
-            name=name or ("SLIM student" if tuned else base),
+            name=name or ("SLIM student" if tuned else base.replace("-Instruct", "")),
             base=base,
             adapter=engine.adapter.name if tuned and engine.adapter else "",
             tuned=tuned,
@@ -103,10 +103,14 @@ class LlamaCppReasoner:
             device="CPU",
         )
 
+    def prompt(self, history: Sequence[Item]) -> str:
+        """T_s, filled."""
+        return student_prompt(history)
+
     def request(self, history: Sequence[Item]) -> dict:
         """The whole chat request: greedy, so the same history always gets the same rationale."""
         request = {
-            "messages": [{"role": "user", "content": student_prompt(history)}],
+            "messages": [{"role": "user", "content": self.prompt(history)}],
             "max_tokens": MAX_NEW_TOKENS,
             "temperature": 0,
             "repeat_penalty": REPEAT_PENALTY,

@@ -34,6 +34,10 @@ class Recorded:
         self._entries = {tuple(shown(key)): text for key, text in entries.items()}
         self._pause = 1 / tokens_per_second if 0 < tokens_per_second < math.inf else 0.0
 
+    def prompt(self, history: Sequence[Item]) -> str:
+        """Empty: nothing is asked."""
+        return ""
+
     def stream(self, history: Sequence[Item], stats: RunStats) -> Iterator[str]:
         """Yield the stored text word by word; put together, the pieces are exactly the stored text.
 

@@ -36,16 +36,16 @@ def build(services: Services) -> None:
         Returns:
             One JSON object: rationale, recommendations with evidence, grounding, stats, model, notices.
         """
-        chosen = get_ranker_or_fail(ranker)
         with _as_gradio_errors():
+            chosen = get_ranker(ranker)
             place = services.domain(domain)
             items = parse_history(history, place.catalog)
             reasoner = services.reasoner(writer or services.default_writer, domain) if chosen.uses_rationale else None
             state = None
             for state in explain(items, place, reasoner, chosen, services.encoder, k):
                 yield state.as_dict()
-            if state is not None and state.status == "failed":
-                raise SlimError(state.error)
+            if state is not None and state.status == "failed" and not state.rationale.text:
+                raise SlimError(state.error)  # with text, the answer is that text, marked failed and incomplete
 
     def rank(rationale: str, domain: str = first, history: list[str] | str = "", k: int = 10) -> dict[str, Any]:
         """Rank a catalogue by a rationale that the caller wrote; no language model takes part.
@@ -103,11 +103,6 @@ def build(services: Services) -> None:
     gr.api(rank, api_name="rank", concurrency_limit=4)
     gr.api(search_catalog, api_name="search_catalog", queue=False)
     gr.api(domains, api_name="domains", queue=False)
-
-
-def get_ranker_or_fail(name: str):
-    with _as_gradio_errors():
-        return get_ranker(name)
 
 
 class _as_gradio_errors:

@@ -10,7 +10,7 @@ from slim_app.recommenders.rank import MAX_K
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
 from slim_app.ui import render, words
-from slim_app.ui.handlers import OWN, Handlers, Update
+from slim_app.ui.handlers import OWN, Handlers, Update, render_chips
 from slim_app.ui.signs import StopSigns
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
@@ -49,12 +49,14 @@ def build(services: Services, signs: StopSigns) -> None:
         value=first.name, label="Catalogue", container=False, elem_id="domain",
     )  # fmt: skip
     with gr.Row(elem_id="beats", equal_height=False):
-        with gr.Column(scale=5, elem_id="beat-1"):
+        with gr.Column(scale=6, elem_id="beat-1"):
             _history_column(c, handlers, services, first, sample, items)
-        with gr.Column(scale=6, elem_id="beat-2"):
+        with gr.Column(scale=7, elem_id="beat-2"):
             panel(render.beat(2), "beat-2-head")
             c["reasoning"] = panel(render.reasoning(None), "reasoning")
-        with gr.Column(scale=6, elem_id="beat-3"):
+            with gr.Accordion(words.PROMPT_PANEL, open=False, elem_id="prompt-panel"):
+                c["prompt"] = panel(f'<p class="empty">{words.EMPTY_PROMPT}</p>', "prompt")
+        with gr.Column(scale=7, elem_id="beat-3"):
             panel(render.beat(3), "beat-3-head")
             c["ranking"] = panel(render.ranking(None), "ranking")
     _wire(c, handlers, services)
@@ -69,12 +71,10 @@ def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, f
             elem_id="catalogue-file",
         )  # fmt: skip
         c["catalogue_view"] = panel("", "catalogue-view")
-    from slim_app.ui.handlers import render_chips
-
     c["chips"] = panel(render_chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
     c["more"] = gr.Dropdown(
-        _choices(handlers, first.name), value=None, label=words.MORE_SAMPLES.format(count=len(first.shoppers)),
-        elem_id="more-samples", visible=len(first.shoppers) > 3,
+        _choices(handlers, first.name), value="", label=words.SAMPLES_LABEL, container=False, elem_id="more-samples",
+        visible=len(first.shoppers) > 3,
     )  # fmt: skip
     c["search"] = gr.Textbox(
         label=words.SEARCH_LABEL, placeholder=words.SEARCH_HINT.format(count=len(first.catalog)), elem_id="search",
@@ -102,12 +102,13 @@ def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, f
         c["k"] = gr.Slider(1, min(MAX_K, 50), value=10, step=1, label=words.K_LABEL, elem_id="k")
     c["message"] = panel(f'<p class="notice">{services.missing}</p>' if services.missing else "", "message")
     with gr.Row(elem_id="actions"):
-        c["run"] = gr.Button(words.RUN, variant="primary", elem_id="run", scale=3)
-        c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, interactive=False)
+        c["run"] = gr.Button(words.RUN, variant="primary", elem_id="run", scale=4, min_width=0)
+        c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, min_width=72, interactive=False)
 
 
 def _choices(handlers: Handlers, name: str) -> list[tuple[str, str]]:
-    return [(s.name, s.shopper_id) for s in handlers.samples(name)]
+    shoppers = handlers.samples(name)
+    return [(words.MORE_SAMPLES.format(count=len(shoppers)), ""), *((s.name, s.shopper_id) for s in shoppers)]
 
 
 def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
@@ -121,7 +122,7 @@ def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
             out[c["stop"]] = gr.update(interactive=update["running"])
         return out
 
-    everything = [c[n] for n in ("history", "history_view", "chips", "result", "reasoning", "ranking", "message", "search", "hits", "run", "stop")]
+    everything = [c[n] for n in ("history", "history_view", "chips", "result", "reasoning", "ranking", "message", "search", "hits", "prompt", "run", "stop")]
     editing = [c[n] for n in ("history", "domain", "own", "result")]
     edited = [*everything, c["paste"]]
 
@@ -131,9 +132,8 @@ def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
         catalogue = services.domains[name].catalog if name in services.domains else own.catalog if own else ()
         update[c["own_panel"]] = gr.update(visible=name == OWN)
         update[c["more"]] = gr.update(
-            choices=_choices(handlers, name), value=None, visible=len(shoppers) > 3,
-            label=words.MORE_SAMPLES.format(count=len(shoppers)),
-        )  # fmt: skip
+            choices=_choices(handlers, name), value="", visible=len(shoppers) > 3
+        )
         update[c["search"]] = gr.update(value="", placeholder=words.SEARCH_HINT.format(count=len(catalogue)))
         return update
 

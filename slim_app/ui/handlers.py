@@ -209,6 +209,7 @@ class Handlers:
             domain = self.services.domain(name, own)
             chosen = get_ranker(ranker)
             reasoner = self.services.reasoner(writer, name) if chosen.uses_rationale else None
+            yield {"prompt": render.prompt(reasoner.prompt(history) if reasoner else "")}
             for state in explain(history, domain, reasoner, chosen, self.services.encoder, k, sign):
                 update: Update = {"reasoning": render.reasoning(state)}
                 if state.recommendations is not ranked:

@@ -11,6 +11,10 @@ from slim_app.services import model_line
 from slim_app.ui import words
 from slim_app.ui.escape import bdi, esc
 
+ENTRIES = 5
+"""Entries that Step 2 and Step 3 are asked for."""
+BONES = 6
+
 
 def beat(number: int) -> str:
     """Heading of one of the three columns."""
@@ -98,6 +102,8 @@ def _cards(rationale: Rationale, grounding: Sequence[Mention], status: str) -> s
             body = _sentences(entries[1], by_key, rationale.open) if step == 1 else _entries(step, entries[step], by_key, rationale.open)
         else:
             body = f'<p class="empty">{words.EMPTY_STEP[step]}</p>'
+        if step > 1:  # the frame keeps its height from the first moment: nothing jumps while text streams
+            body += '<div class="bone" aria-hidden="true"></div>' * max(0, ENTRIES - max(1, len(entries[step])))
         cards.append(
             f'<section class="card s{step}" aria-label="{title}"><h3><span class="num" aria-hidden="true">{words.NUMERALS[step]}</span>'
             f'{title}<span class="hint">{hint}</span></h3><div class="body">{body}</div></section>'
@@ -176,10 +182,16 @@ def ranking(state: State | None, note: str = "") -> str:
     """The ranked list with scores and evidence."""
     if state is None or not state.recommendations:
         empty = words.EMPTY_RANKING if state is None or state.status != "done" else words.NO_MATCHES
-        return f'<p class="empty">{empty}</p>'
+        bones = '<div class="bone tall" aria-hidden="true"></div>' * (BONES if state is None else 0)
+        return f'<p class="empty">{empty}</p>{bones}'
     help_ = words.SCORE_HELP if state.ranker.startswith("reasoning") else words.POOLED_HELP
     rows = "".join(_recommendation(r, help_) for r in state.recommendations)
     return f'<ol class="recs" aria-label="{words.BEATS[3][0]}">{rows}</ol>{note}'
+
+
+def prompt(text: str) -> str:
+    """The exact prompt of a run."""
+    return f"<pre>{esc(text)}</pre>" if text else f'<p class="empty">{words.NO_PROMPT}</p>'
 
 
 def downloads(state: State) -> str:

@@ -54,7 +54,7 @@ SEARCH_HINT = "Type to search {count:,} products, Enter to add"
 SEARCH_NONE = "No product of this catalogue fits. Enter adds it in your own words."
 ADD_OWN_WORDS = "Add “{text}” in your own words"
 SAMPLES_LABEL = "Sample shoppers"
-MORE_SAMPLES = "All {count} samples"
+MORE_SAMPLES = "All {count} sample shoppers …"
 HISTORY_EMPTY = "Nothing here yet. Pick a sample shopper above, or search for something you own."
 HISTORY_OLD = "{count:,} older purchases are kept out of the ranking but not read by the model."
 OWN_WORDS = "own words"
@@ -73,7 +73,6 @@ CATALOGUE_HINT = (
 CATALOGUE_BUTTON = "Upload a catalogue"
 CATALOGUE_READY = "{count:,} products ready. Build a purchase history from them, or in your own words."
 ENCODING = "Reading the catalogue: {done:,} of {total:,} products"
-CATALOGUE_STALE = "Every result below came from the catalogue before."
 
 EMPTY_STEP = {
     1: "The model’s summary of your taste will appear here.",
@@ -92,6 +91,10 @@ SCORE_HELP = "Similarity between the sentence and the product, from 0 to 1 (cosi
 POOLED_HELP = "Similarity between the whole text and the product, from 0 to 1 (cosine of their text vectors)."
 DOWNLOAD_CSV = "Download CSV"
 DOWNLOAD_JSON = "Download JSON"
+PROMPT_PANEL = "The exact words that the model reads"
+EMPTY_PROMPT = "The prompt of the next run will appear here."
+NO_PROMPT = "No prompt: this text was stored, or no language model took part."
+
 INCOMPLETE = "incomplete"
 STOPPED = "Stopped. What was written until then is kept and ranked."
 NO_MATCHES = "Every product of this catalogue is already in the history."

@@ -1,0 +1,162 @@
+"""Teacher rationales with their purchase histories: the rows that the student learns from (METHOD.md, chain 1-2).
+
+Two kinds of source:
+
+- a JSONL of rationales beside a dataset folder with `items.tsv` (item_id, title) and `sequences.tsv` (user_id, item
+  ids oldest first); a rationale's `upto` says how many items of the sequence its writer saw;
+- a demo domain folder with `items.jsonl` and `shoppers.jsonl`, where the whole history was seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slim_app.errors import SlimError
+from slim_app.rationale import format_rationale
+from slim_app.schema import Item
+
+ENTRIES = 5
+HELD_OUT_SHARE = 10
+"""One in ten users is never trained on."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training example."""
+
+    id: str
+    source: str
+    """`<dataset>` or `demo-<domain>`: with `id`, names the person uniquely."""
+    history: tuple[Item, ...]
+    """All purchases that the teacher saw, oldest first; prompts show the newest 20."""
+    text: str
+    """The rationale in canonical form."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.source}:{self.id}"
+
+    @property
+    def held_out(self) -> bool:
+        """True for a fixed tenth of all people: the same ones in every run and on every machine."""
+        return int(hashlib.sha256(self.key.encode()).hexdigest(), 16) % HELD_OUT_SHARE == 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from, as meta.json records it."""
+
+    file: Path
+    sha256: str
+    rows: tuple[Row, ...]
+
+
+def load(spec: str) -> Source:
+    """Rows of one `--data` value: `RATIONALES.jsonl=DATASET_FOLDER`, or a demo domain folder.
+
+    Raises:
+        SlimError: a missing file or a bad line, with its place and what to do.
+    """
+    left, _, right = spec.partition("=")
+    if right:
+        file, folder = Path(left), Path(right)
+        rows = tuple(_dataset_rows(file, folder))
+    else:
+        file = Path(left) / "shoppers.jsonl"
+        rows = tuple(_demo_rows(file))
+    if not rows:
+        raise SlimError(f"{file} holds no rationales. Collect some first, or leave this --data out.")
+    return Source(file, hashlib.sha256(file.read_bytes()).hexdigest(), rows)
+
+
+def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """(training rows, held-out rows); the latter in the order of their hashes, so that a prefix is a fair sample.
+
+    Raises:
+        SlimError: the same person twice, which could put one of them on both sides in disguise.
+    """
+    seen: set[str] = set()
+    for row in rows:
+        if row.key in seen:
+            raise SlimError(f"The user {row.key} appears twice in the rationales. Remove one of the rows.")
+        seen.add(row.key)
+    held_out = sorted((r for r in rows if r.held_out), key=lambda r: hashlib.sha256(r.key.encode()).digest())
+    return [r for r in rows if not r.held_out], held_out
+
+
+def _dataset_rows(file: Path, folder: Path) -> Iterator[Row]:
+    titles = dict(_tsv(folder / "items.tsv"))
+    sequences = {user: ids.split() for user, ids in _tsv(folder / "sequences.tsv")}
+    for place, record in _jsonl(file):
+        user = str(record.get("user_id", ""))
+        if user not in sequences:
+            raise SlimError(f"{place}: the user “{user}” is not in {folder}/sequences.tsv. Use the dataset it came from.")
+        sequence, upto = sequences[user], record.get("upto")
+        if not isinstance(upto, int) or not 1 <= upto <= len(sequence):
+            raise SlimError(f"{place}: `upto` is {upto!r}, but must lie between 1 and {len(sequence)}. Correct the row.")
+        yield Row(user, folder.name, _items(sequence[:upto], titles, place), _text(record, place))
+
+
+def _demo_rows(file: Path) -> Iterator[Row]:
+    titles = {record.get("id", ""): record.get("title", "") for _, record in _jsonl(file.with_name("items.jsonl"))}
+    for place, record in _jsonl(file):
+        history = record.get("history")
+        if not isinstance(history, list) or not history:
+            raise SlimError(f"{place}: the shopper has no `history`. Give it at least one item id, or remove the row.")
+        items = _items(history, titles, place)
+        yield Row(str(record.get("shopper_id", "")), f"demo-{file.parent.name}", items, _text(record, place))
+
+
+def _items(ids: Sequence[str], titles: Mapping[str, str], place: str) -> tuple[Item, ...]:
+    missing = [i for i in ids if not titles.get(i)]
+    if missing:
+        raise SlimError(f"{place}: the item “{missing[0]}” has no title. Add it to the item file, or remove the row.")
+    return tuple(Item(i, titles[i]) for i in ids)
+
+
+def _text(record: Mapping[str, Any], place: str) -> str:
+    """The canonical rationale; every step must be there, because the student copies whatever form it is shown."""
+    if not isinstance(record.get("step1"), str) or not record["step1"].strip():
+        raise SlimError(f"{place}: `step1` must be a text. Collect this rationale again, or remove the row.")
+    for key in ("step2", "step3"):
+        entries = record.get(key)
+        if not isinstance(entries, list) or sum(isinstance(e, str) and bool(e.strip()) for e in entries) != ENTRIES:
+            raise SlimError(f"{place}: `{key}` must list {ENTRIES} texts. Collect this rationale again, or remove the row.")
+    return format_rationale(record["step1"], record["step2"], record["step3"])
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with file.open(encoding="utf-8") as stream:
+            yield from enumerate(stream, start=1)
+    except OSError as error:
+        raise SlimError(f"Cannot read {file} ({error.strerror}). Check the --data flag.") from None
+    except UnicodeDecodeError:
+        raise SlimError(f"{file} is not UTF-8 text. Check the --data flag.") from None
+
+
+def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in _lines(file):
+        place = f"{file}, line {number}"
+        if line.strip():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                raise SlimError(f"{place}: not valid JSON; the file may be cut off. Repair or remove the line.") from None
+            if not isinstance(record, dict):
+                raise SlimError(f"{place}: not a JSON object. Repair or remove the line.")
+            yield place, record
+
+
+def _tsv(file: Path) -> Iterator[tuple[str, str]]:
+    for number, line in _lines(file):
+        left, tab, right = line.rstrip("\n").partition("\t")
+        if not tab:
+            raise SlimError(f"{file}, line {number}: no tab. Two columns are needed; repair or remove the line.")
+        if number > 1:  # the first line names the columns
+            yield left, right
