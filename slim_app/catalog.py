@@ -56,6 +56,7 @@ class Catalog:
         for row, item in enumerate(self.items):
             self._row_of_title.setdefault(self._normal_titles[row], row)
             self._rows_of_head.setdefault(normal(head(item.title)), []).append(row)
+        self._normal_extras = [normal(f"{item.brand} {item.category}") for item in self.items]
         self.categories = _distinct(item.category for item in self.items)
         self.brands = _distinct(item.brand for item in self.items)
         self.groups = {**self.brands, **self.categories}
@@ -86,7 +87,7 @@ class Catalog:
         words = wanted.split()
         hits: list[Found] = []
         for row, title in enumerate(self._normal_titles):
-            score = _prefix_score(words, wanted, title, self.items[row])
+            score = _prefix_score(words, wanted, title, self._normal_extras[row])
             if score:
                 hits.append(Found(row, score))
         hits.sort(key=lambda hit: (-hit.score, len(self._normal_titles[hit.row])))
@@ -132,10 +133,11 @@ def _distinct(names: Iterable[str]) -> dict[str, str]:
 
 
 def _numbers(text: str) -> list[str]:
-    return re.findall(r"\d+", text)
+    """The numbers of a normal form, Roman ones too."""
+    return re.findall(r"\d+|\b[ivx]{1,5}\b", text)
 
 
-def _prefix_score(words: list[str], wanted: str, title: str, item: Item) -> float:
+def _prefix_score(words: list[str], wanted: str, title: str, extras: str) -> float:
     """100 for the whole title, down to 60 when some words are only in brand or category; 0 = no hit."""
     if not words:
         return 0.0
@@ -148,7 +150,7 @@ def _prefix_score(words: list[str], wanted: str, title: str, item: Item) -> floa
         return 90.0
     if all(word in title for word in words):
         return 75.0
-    everything = f" {title} {item.brand.casefold()} {item.category.casefold()}"
+    everything = f" {title} {extras}"
     if all(f" {word}" in everything for word in words):
         return 60.0
     return 0.0

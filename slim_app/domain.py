@@ -76,7 +76,9 @@ def load_domain(folder: Path, encoder: TextEncoder, cache: Path | None = None) -
     file = folder / "items.jsonl"
     if not file.is_file():
         raise SlimError(f"The domain folder {folder} has no items.jsonl. A domain needs one item a line there.")
-    items, _ = items_from(read_table(file, max_bytes=OWN_FILE), file.name, CATALOG_LIMIT)
+    items, notices = items_from(read_table(file, max_bytes=OWN_FILE), file.name, CATALOG_LIMIT)
+    for notice in notices:
+        log.warning("%s: %s", file, notice)
     catalog = Catalog(folder.name, items)
     meta = _read_json(folder / "meta.json")
     shoppers = read_shoppers(folder / "shoppers.jsonl", catalog)
@@ -95,8 +97,9 @@ def load_domains(folders: Sequence[Path], encoder: TextEncoder, cache: Path | No
     for folder in folders:
         if not folder.is_dir():
             raise SlimError(f"There is no folder {folder} (from --domains). Give a folder with an items.jsonl in it.")
-        inside = [folder] if (folder / "items.jsonl").is_file() else sorted(p.parent for p in folder.glob("*/items.jsonl"))
-        order = _read_json(folder / "order.json").get("order", []) if inside != [folder] else []
+        alone = (folder / "items.jsonl").is_file()
+        inside = [folder] if alone else [file.parent for file in folder.glob("*/items.jsonl")]
+        order = [] if alone else _read_json(folder / "order.json").get("order", [])
         for path in sorted(inside, key=lambda p: (order.index(p.name) if p.name in order else len(order), p.name)):
             if path.name in domains:
                 raise SlimError(f"Two domains are named “{path.name}”. Rename one of the folders.")
@@ -111,7 +114,7 @@ def read_shoppers(file: Path, catalog: Catalog) -> tuple[Shopper, ...]:
     if not file.is_file():
         return ()
     shoppers = []
-    for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -121,7 +124,9 @@ def read_shoppers(file: Path, catalog: Catalog) -> tuple[Shopper, ...]:
                 row.get("step1", ""), tuple(row.get("step2", ())), tuple(row.get("step3", ())),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError) as error:
-            raise SlimError(f"{file}, line {number}: not a sample shopper ({error!r}). Mend or remove the line.") from None
+            raise SlimError(
+                f"{file}, line {number}: not a sample shopper ({error!r}). Mend or remove the line."
+            ) from None
         unknown = [i for i in (*shopper.history, shopper.next) if i and i not in catalog.row_of_id]
         if unknown or not shopper.history:
             what = f"unknown item “{unknown[0]}”" if unknown else "an empty history"
@@ -141,10 +146,14 @@ def _vectors(folder: Path, encoder: TextEncoder, texts: list[str], shipped_key: 
     candidates += [cache / f"vectors-{key}.npy"] if cache else []
     for file in candidates:
         if file.is_file():
-            vectors = np.load(file, allow_pickle=False).astype(np.float32)
-            if vectors.shape[0] == len(texts) and vectors.ndim == 2:
+            try:
+                vectors = np.load(file, allow_pickle=False).astype(np.float32)
+            except (OSError, ValueError, EOFError) as error:  # e.g. cut off by a full disk
+                log.warning("%s is broken and is not used (%s)", file, error)
+                continue
+            if vectors.ndim == 2 and len(vectors) == len(texts):
                 return vectors
-            log.warning("%s has shape %s for %d items and is not used", file, vectors.shape, len(texts))
+            log.warning("%s has shape %s for %d texts and is not used", file, vectors.shape, len(texts))
     if shipped_key and shipped_key != key:
         log.warning(
             "%s/vectors.npy was made from other items or another encoder and is not used. "

@@ -86,9 +86,8 @@ class _Lookup:
             similarity = self.domain.group_vectors @ self.encoder.encode([segment.text])[0]
             best = int(similarity.argmax())
             if similarity[best] >= NEAR_GROUP:
-                return Mention(
-                    segment.key, segment.text, self._kind(names[best]), "near", names[best], round(float(similarity[best]), 2)
-                )
+                near, cosine = names[best], round(float(similarity[best]), 2)
+                return Mention(segment.key, segment.text, self._kind(near), "near", near, cosine)
         title, similarity = self._nearest_item(segment.text, NEAR_GROUP)
         if title:
             return Mention(segment.key, segment.text, "category or brand", "near", title, similarity)
@@ -130,7 +129,8 @@ class _Lookup:
         """Title and similarity of the item nearest in meaning or spelling, or ("", 0) when none is near."""
         vector = self.encoder.encode([text])[0]
         rows = self.domain.index.candidates(vector[None])
-        cosine = self.domain.vectors[rows] @ vector if len(rows) < len(self.domain.vectors) else self.domain.vectors @ vector
+        everything = len(rows) == len(self.domain.vectors)  # then a copy of all vectors is spared
+        cosine = (self.domain.vectors if everything else self.domain.vectors[rows]) @ vector
         top = np.argpartition(-cosine, min(NEIGHBOURS, len(cosine)) - 1)[:NEIGHBOURS]
         best, best_score = "", 0.0
         for column in top:

@@ -8,6 +8,10 @@ import json
 
 from slim_app.schema import State
 
+COLUMNS = (
+    "rank", "id", "title", "brand", "category", "score",
+    "evidence_step", "evidence", "evidence_similarity", "rank_without_evidence",
+)  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -20,9 +24,7 @@ def to_csv(state: State) -> str:
     """One recommended product a row, with its evidence; cells that a spreadsheet would run as formulas are quoted."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(
-        ["rank", "id", "title", "brand", "category", "score", "evidence_step", "evidence", "evidence_similarity", "rank_without_evidence"]
-    )
+    table.writerow(COLUMNS)
     for rec in state.recommendations:
         evidence = rec.evidence
         because = ("", "", "", "")

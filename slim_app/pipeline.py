@@ -35,7 +35,7 @@ def explain(
     k: int,
     stop: threading.Event | None = None,
 ) -> Iterator[State]:
-    """Yield whole states from the first moment to `done`, `stopped` or `failed`; never raises once it has begun to write.
+    """Yield whole states up to `done`, `stopped` or `failed`; raises no SlimError once it has begun to write.
 
     Args:
         history: purchases, oldest first; the newest 20 count.
@@ -70,13 +70,13 @@ def rank_rationale(
     k = check_k(k)
     rationale = parse(text)
     if not any(rationale.segments()):
-        raise SlimError("The rationale is empty. Write at least one line; “Step 1:”, “Step 2:”, “Step 3:” mark the parts.")
-    model = ModelInfo("the caller", kind="none", note="The rationale was given by the caller: no language model took part.")
-    return State(
-        "done", rationale, rank(history, rationale, domain, encoder, ranker, k),
-        ground(rationale, history, domain, encoder), RunStats(), model,
-        tuple(_notices(history)) + rationale.problems, domain=domain.name, ranker=ranker.name,
-    )  # fmt: skip
+        what = "holds none of the three steps" if text.strip() else "is empty"
+        raise SlimError(f"The rationale {what}. Mark its parts with “Step 1:”, “Step 2:”, “Step 3:”; one is enough.")
+    note = "The rationale was given by the caller: no language model took part."
+    model = ModelInfo("the caller", kind="none", note=note)
+    notices = (*_notices(history), *rationale.problems)
+    state = State("done", rationale, model=model, notices=notices, domain=domain.name, ranker=ranker.name)
+    return _ranked(state, rationale, history, domain, ranker, encoder, k)
 
 
 def _written(state, history, domain, reasoner, ranker, encoder, k, stop) -> Iterator[State]:
@@ -112,9 +112,13 @@ def _written(state, history, domain, reasoner, ranker, encoder, k, stop) -> Iter
     notices = state.notices + rationale.problems
     state = replace(state, status=status, rationale=rationale, stats=stats, notices=notices, error=error)
     if any(rationale.segments()):
-        state = _ranked(state, rationale, history, domain, ranker, encoder, k)
+        try:
+            state = _ranked(state, rationale, history, domain, ranker, encoder, k)
+        except SlimError as failure:  # e.g. the encoder's weights are missing: the text must not be lost
+            state = replace(state, status="failed", error=error or str(failure))
     elif not error and not stop.is_set():
-        state = replace(state, status="failed", error=f"{reasoner.info.name} wrote nothing that could be read. Run it again.")
+        error = f"{reasoner.info.name} wrote nothing that could be read. Run it again."
+        state = replace(state, status="failed", error=error)
     yield state
 
 
@@ -141,4 +145,5 @@ def _notices(history: Sequence[Item]) -> Iterator[str]:
         yield f"Only the newest {MAX_HISTORY} of {len(history):,} purchases are read."
     long = sum(len(item.title) > MAX_TITLE_CHARS for item in history[-MAX_HISTORY:])
     if long:
-        yield f"{long} title{'s are' if long > 1 else ' is'} longer than {MAX_TITLE_CHARS} characters and shortened for the model."
+        which = f"{long} titles are" if long > 1 else "1 title is"
+        yield f"{which} longer than {MAX_TITLE_CHARS} characters and shortened for the model."

@@ -46,8 +46,12 @@ TEACHER_TEMPLATE = (
 
 # Every tokenizer in use spells its control tokens <...>, and some templates use these bracketed words.
 _ANGLE = re.compile(r"<(?=\S)")
-_BRACKET_TOKEN = re.compile(r"\[(/?)(INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|IMG|gMASK|CLS|SEP|MASK)\]")
-_LIST_NUMBER = re.compile(r"(\d+)\)\.")
+_BRACKET_TOKEN = re.compile(
+    r"\[(/?)(INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|IMG|gMASK|CLS|SEP|MASK)\]"
+)
+_LIST_NUMBER = re.compile(r"(\d+)\)\.+")
+_JOINERS = "\u200c\u200d"
+"""Emoji and Persian need them between characters; alone they would be an invisible title."""
 
 
 def clean_title(text: str, limit: int | None = None) -> str:
@@ -55,13 +59,14 @@ def clean_title(text: str, limit: int | None = None) -> str:
 
     Applied to everything a person enters. `limit` cuts at a word boundary and marks the cut with an ellipsis.
     """
-    text = unicodedata.normalize("NFC", text)
+    if limit is not None:
+        text = text[: 20 * limit]  # a megabyte in one line must not cost seconds
     text = "".join(
         " " if ch.isspace() or unicodedata.category(ch) == "Cc" else ch
         for ch in text
-        if unicodedata.category(ch) not in {"Cf", "Cs", "Co", "Cn"} or ch in "\u200c\u200d"  # joiners: emoji, Persian
+        if unicodedata.category(ch) not in {"Cf", "Cs", "Co", "Cn"} or ch in _JOINERS
     )
-    text = " ".join(text.split())
+    text = " ".join(unicodedata.normalize("NFC", text).split()).strip(f" {_JOINERS}")
     if limit is not None and len(text) > limit:
         head = text[:limit]
         text = (head.rsplit(" ", 1)[0] if " " in head[limit // 2 :] else head).rstrip(" ,;-") + "…"

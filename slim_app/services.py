@@ -104,7 +104,9 @@ def build_services(settings: Settings) -> Services:
     from slim_app.reasoners.recorded import from_shoppers
 
     services.recorded = {
-        name: from_shoppers(domain.shoppers) for name, domain in domains.items() if any(s.step1 for s in domain.shoppers)
+        name: from_shoppers(domain.shoppers)
+        for name, domain in domains.items()
+        if any(shopper.step1 for shopper in domain.shoppers)
     }
     if settings.student_url:
         from slim_app.reasoners.endpoint import Endpoint

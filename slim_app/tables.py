@@ -37,7 +37,9 @@ class Table:
     notices: tuple[str, ...]
 
 
-def read_table(path: str | Path, name: str = "", *, needs: Sequence[str] = ("title",), max_bytes: int = MAX_BYTES) -> Table:
+def read_table(
+    path: str | Path, name: str = "", *, needs: Sequence[str] = ("title",), max_bytes: int = MAX_BYTES
+) -> Table:
     """Rows of a CSV (any of , ; tab |) or JSONL file with our field names.
 
     Args:
@@ -51,7 +53,9 @@ def read_table(path: str | Path, name: str = "", *, needs: Sequence[str] = ("tit
     name = clean_title(name or path.name, 80)
     size = path.stat().st_size
     if size > max_bytes:
-        raise SlimError(f"“{name}” has {size / 2**20:.0f} MB; the limit is {max_bytes // 2**20} MB. Upload a smaller part of it.")
+        raise SlimError(
+            f"“{name}” has {size / 2**20:.0f} MB; the limit is {max_bytes // 2**20} MB. Upload a smaller part of it."
+        )
     text = _decode(path.read_bytes(), name)
     if not text.strip():
         raise SlimError(f"“{name}” is empty. Upload a CSV or JSONL file with a “title” column.")
@@ -75,7 +79,9 @@ def items_from(table: Table, name: str, max_rows: int = MAX_ROWS) -> tuple[list[
     Items without an id get their row number. Raises SlimError when nothing is left or there are too many rows.
     """
     if len(table.rows) > max_rows:
-        raise SlimError(f"“{name}” has {len(table.rows):,} rows; the limit is {max_rows:,}. Upload a smaller part of it.")
+        raise SlimError(
+            f"“{name}” has {len(table.rows):,} rows; the limit is {max_rows:,}. Upload a smaller part of it."
+        )
     items: dict[str, Item] = {}
     notices = list(table.notices)
     untitled = repeated = 0
@@ -110,14 +116,16 @@ def _decode(data: bytes, name: str) -> str:
             try:
                 text = data.decode(encoding)
             except UnicodeDecodeError as error:
+                if not bom and b"\0" in data:
+                    break  # an image, a spreadsheet
                 line = data[: error.start].count(b"\n") + 1
                 raise SlimError(
                     f"“{name}” is not UTF-8 text (line {line}). Save it again as “CSV UTF-8” or UTF-8 JSONL."
                 ) from None
             if "\0" in text:
-                raise SlimError(f"“{name}” is not a text file. Upload CSV or JSONL saved as UTF-8.")
+                break
             return text
-    raise AssertionError("the empty BOM always matches")
+    raise SlimError(f"“{name}” is not a text file. Upload CSV or JSONL saved as UTF-8.")
 
 
 def _json_rows(text: str, name: str) -> tuple[list[tuple[int, dict]], list[str]]:
@@ -128,15 +136,17 @@ def _json_rows(text: str, name: str) -> tuple[list[tuple[int, dict]], list[str]]
     if stripped.startswith("["):
         try:
             values = list(enumerate(json.loads(text), start=1))
-        except (json.JSONDecodeError, RecursionError):
-            raise SlimError(f"“{name}” starts like a JSON list but does not end as one. Upload one JSON object a line.") from None
+        except (ValueError, RecursionError):
+            raise SlimError(
+                f"“{name}” starts like a JSON list but does not end as one. Upload one JSON object a line."
+            ) from None
     else:
         values = []
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):  # JSON may hold other line separators as they are
             if line.strip():
                 try:
                     values.append((number, json.loads(line)))
-                except (json.JSONDecodeError, RecursionError):
+                except (ValueError, RecursionError):  # ValueError: broken, or a number of thousands of digits
                     bad.append(number)
     for number, value in values:
         if isinstance(value, dict):
@@ -147,8 +157,10 @@ def _json_rows(text: str, name: str) -> tuple[list[tuple[int, dict]], list[str]]
             bad.append(number)
     if not rows:
         raise SlimError(f"“{name}” has no line that is a JSON object. Upload one object with a “title” a line.")
-    notices = [f"{len(bad):,} lines that are not JSON objects left out (first: line {bad[0]})."] if bad else []
-    return rows, notices
+    if not bad:
+        return rows, []
+    which = f"{len(bad):,} lines that are not JSON objects" if len(bad) > 1 else "1 line that is not a JSON object"
+    return rows, [f"{which} left out (first: line {min(bad)})."]
 
 
 def _csv_rows(text: str, name: str, needs: Sequence[str]) -> tuple[list[tuple[int, dict]], list[str]]:
@@ -158,15 +170,22 @@ def _csv_rows(text: str, name: str, needs: Sequence[str]) -> tuple[list[tuple[in
         delimiter = ","
     csv.field_size_limit(1 << 20)
     try:
-        table = list(csv.reader(io.StringIO(text.lstrip("\n\r")), delimiter=delimiter))
+        table = list(csv.reader(io.StringIO(text.lstrip("\n\r"), newline=""), delimiter=delimiter))
     except csv.Error as error:
-        raise SlimError(f"“{name}” could not be read as CSV ({error}). Check its quotation marks, or use JSONL.") from None
+        raise SlimError(
+            f"“{name}” could not be read as CSV ({error}). Check its quotation marks, or use JSONL."
+        ) from None
     columns, body = [c.strip() for c in table[0]], table[1:]
-    rows = [(n, dict(zip(columns, cells, strict=False))) for n, cells in enumerate(body, start=2) if any(map(str.strip, cells))]
+    rows = [
+        (number, dict(zip(columns, cells, strict=False)))
+        for number, cells in enumerate(body, start=2)
+        if any(map(str.strip, cells))
+    ]
     notices = []
     ragged = sum(len(cells) > len(columns) for cells in body)
     if ragged:
-        notices.append(f"{ragged:,} rows have more cells than the first line has names; the extra cells were left out.")
+        which = f"{ragged:,} rows have" if ragged > 1 else "1 row has"
+        notices.append(f"{which} more cells than the first line has names; the extra cells were left out.")
     if delimiter != "," and rows:
         notices.append(f"Read with “{'tab' if delimiter == chr(9) else delimiter}” between columns.")
     if not rows:

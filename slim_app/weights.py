@@ -39,6 +39,9 @@ ENCODER = WeightSource(
     hub_id="sentence-transformers/all-MiniLM-L6-v2",
 )
 
+OTHER_FORMATS = ["*.bin", "*.onnx", "*.h5", "onnx/*", "openvino/*"]
+"""Of a whole repository, the copies of the weights that are not needed beside safetensors."""
+
 
 def resolve(source: WeightSource, explicit: str = "") -> Path:
     """The path of the weights: a file, or a folder when `hub_file` is empty.
@@ -55,11 +58,10 @@ def resolve(source: WeightSource, explicit: str = "") -> Path:
         if path.exists():
             return path
         tried.append(f"the path {path}")
-        owner_name, _, file = explicit.partition("/")[0], None, ""
         parts = explicit.split("/")
         if len(parts) >= 2 and not explicit.startswith((".", "/", "~")):
-            owner_name, file = "/".join(parts[:2]), "/".join(parts[2:])
-            if bool(file) == bool(source.hub_file) and (found := _from_hub(owner_name, file, tried)):
+            repo, file = "/".join(parts[:2]), "/".join(parts[2:])
+            if bool(file) == bool(source.hub_file) and (found := _from_hub(repo, file, tried)):
                 return found
         raise SlimError(f"No weights at “{explicit}”. Tried: {'; '.join(tried)}. Check the path or the model id.")
     spec = importlib.util.find_spec(source.package)
@@ -87,7 +89,7 @@ def _from_hub(repo: str, file: str, tried: list[str]) -> Path | None:
         try:
             if file:
                 return Path(hf_hub_download(repo, file, local_files_only=local_only))
-            return Path(snapshot_download(repo, local_files_only=local_only, ignore_patterns=["*.bin", "*.onnx", "*.h5", "onnx/*", "openvino/*"]))
+            return Path(snapshot_download(repo, local_files_only=local_only, ignore_patterns=OTHER_FORMATS))
         except Exception as error:  # the hub client raises a dozen kinds; each means: not from here
             where = "the local Hub cache" if local_only else "the Hub"
             tried.append(f"{where} for {repo} ({type(error).__name__})")

@@ -95,10 +95,10 @@ def _dataset_rows(file: Path, folder: Path) -> Iterator[Row]:
     for place, record in _jsonl(file):
         user = str(record.get("user_id", ""))
         if user not in sequences:
-            raise SlimError(f"{place}: the user “{user}” is not in {folder}/sequences.tsv. Use the dataset it came from.")
+            raise SlimError(f"{place}: user “{user}” is not in {folder}/sequences.tsv. Use the dataset it came from.")
         sequence, upto = sequences[user], record.get("upto")
         if not isinstance(upto, int) or not 1 <= upto <= len(sequence):
-            raise SlimError(f"{place}: `upto` is {upto!r}, but must lie between 1 and {len(sequence)}. Correct the row.")
+            raise SlimError(f"{place}: `upto` is {upto!r}, but must be from 1 to {len(sequence)}. Correct the row.")
         yield Row(user, folder.name, _items(sequence[:upto], titles, place), _text(record, place))
 
 
@@ -126,7 +126,7 @@ def _text(record: Mapping[str, Any], place: str) -> str:
     for key in ("step2", "step3"):
         entries = record.get(key)
         if not isinstance(entries, list) or sum(isinstance(e, str) and bool(e.strip()) for e in entries) != ENTRIES:
-            raise SlimError(f"{place}: `{key}` must list {ENTRIES} texts. Collect this rationale again, or remove the row.")
+            raise SlimError(f"{place}: `{key}` must list {ENTRIES} texts. Collect this rationale again or remove it.")
     return format_rationale(record["step1"], record["step2"], record["step3"])
 
 
@@ -147,7 +147,7 @@ def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             try:
                 record = json.loads(line)
             except ValueError:
-                raise SlimError(f"{place}: not valid JSON; the file may be cut off. Repair or remove the line.") from None
+                raise SlimError(f"{place}: not valid JSON, perhaps cut off. Repair or remove the line.") from None
             if not isinstance(record, dict):
                 raise SlimError(f"{place}: not a JSON object. Repair or remove the line.")
             yield place, record

@@ -6,6 +6,7 @@ Requests share `slots` by continuous batching; a request beyond that waits insid
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import queue
@@ -28,6 +29,17 @@ CONTEXT_PER_SLOT = 1_536
 REPEAT_PENALTY = 1.1
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
+
+_running: set[threading.Thread] = set()
+_exiting = threading.Event()
+
+
+@atexit.register
+def _end_running() -> None:
+    """A thread that is inside the engine when the interpreter goes down would crash the process."""
+    _exiting.set()
+    for thread in tuple(_running):
+        thread.join(timeout=5)
 
 
 class Engine:
@@ -69,7 +81,12 @@ class Engine:
 
     def chat(self, request: dict, on_event) -> None:
         """Blocks until the answer has ended; `on_event(dict)` gets each chunk and returns True to stop."""
-        self._server.handle_chat_completions(request, on_event)
+        thread = threading.current_thread()
+        _running.add(thread)
+        try:
+            self._server.handle_chat_completions(request, lambda event: on_event(event) or _exiting.is_set())
+        finally:
+            _running.discard(thread)
 
     def warm_up(self) -> None:
         """One token in every slot, so that the first visitor finds code and weights in memory."""
@@ -114,6 +131,8 @@ class LlamaCppReasoner:
             "max_tokens": MAX_NEW_TOKENS,
             "temperature": 0,
             "repeat_penalty": REPEAT_PENALTY,
+            # a prompt continued from an earlier one is computed in other batches: rounding then changes the text
+            "cache_prompt": False,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -213,12 +232,16 @@ def read_student(name: str, folder: Path) -> Student | None:
     if not path.is_dir():
         if name == DEFAULT_STUDENT:
             return None  # nothing shipped: the caller uses the untuned base and says so
-        raise SlimError(f"There is no student “{name}” (looked in {path}). Give --student a folder with a meta.json, or base.")
+        raise SlimError(
+            f"There is no student “{name}” (looked in {path}). Give --student a folder with a meta.json, or base."
+        )
     try:
         meta = json.loads((path / "meta.json").read_text("utf-8"))
         adapter = path / meta["adapter"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SlimError(f"The student folder {path} has no usable meta.json ({error!r}). Export the adapter again.") from None
+        raise SlimError(
+            f"The student folder {path} has no usable meta.json ({error!r}). Export the adapter again."
+        ) from None
     if meta.get("prompt_version") != PROMPT_VERSION:
         raise SlimError(
             f"The student in {path} was trained with prompt version {meta.get('prompt_version')!r}; this app writes "

@@ -17,7 +17,7 @@ MAX_K = 100
 
 def check_k(k: int) -> int:
     """k as a whole number in 1..100, or a SlimError that says so."""
-    if isinstance(k, bool) or not isinstance(k, (int, float)) or k != k or int(k) != k or not 1 <= k <= MAX_K:
+    if isinstance(k, bool) or not isinstance(k, (int, float)) or not 1 <= k <= MAX_K or int(k) != k:
         raise SlimError(f"k is how many products to show: a whole number from 1 to {MAX_K}, not “{str(k)[:40]}”.")
     return int(k)
 
@@ -33,7 +33,7 @@ def rank(
     k = check_k(k)
     segments, texts = ranker.segments(history, rationale)
     if domain.index.approximate and segments:
-        rows = domain.index.candidates(encoder.encode(texts))
+        rows = domain.index.candidates(ranker.queries(segments, texts, encoder))
         vectors = domain.vectors[rows]
     else:
         rows, vectors = np.arange(len(domain.catalog)), domain.vectors
@@ -57,11 +57,8 @@ def rank(
             rank_without=_rank_of(without, allowed, column) if np.isfinite(left) else None,
             rank_without_is_floor=bool(domain.index.approximate),
         )
-        found.append(
-            Recommendation(
-                position, item.id, item.title, round(float(scored.scores[column]), 4), item.brand, item.category, evidence
-            )
-        )
+        score = round(float(scored.scores[column]), 4)
+        found.append(Recommendation(position, item.id, item.title, score, item.brand, item.category, evidence))
     return tuple(found)
 
 

@@ -38,7 +38,9 @@ def purchases(history: Sequence[Item]) -> list[Segment]:
     return [Segment(HISTORY_STEP, index, item.title) for index, item in enumerate(shown(history))]
 
 
-def late_interaction(segments: Sequence[Segment], texts: Sequence[str], items: np.ndarray, encoder: TextEncoder) -> Scored:
+def late_interaction(
+    segments: Sequence[Segment], texts: Sequence[str], items: np.ndarray, encoder: TextEncoder
+) -> Scored:
     """score_i = max_j cos(segment_j, item_i): the nearest segment decides, and is the evidence."""
     similarity = encoder.encode(texts) @ items.T  # (m, n)
     winner = similarity.argmax(axis=0)
@@ -100,6 +102,11 @@ class Ranker:
         bought = purchases(history) if self.uses_history else []
         texts = [s.text for s in written] + ([item.text for item in shown(history)] if bought else [])
         return written + bought, texts
+
+    def queries(self, segments: Sequence[Segment], texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
+        """(q, d) vectors near which an approximate index must look, so that the best items are among its candidates."""
+        whole = [_text_of(segments)] if self.scorer is pooled else []
+        return encoder.encode([*texts, *whole])
 
     def score(self, history: Sequence[Item], rationale: Rationale, items: np.ndarray, encoder: TextEncoder) -> Scored:
         """Scores of the given item vectors (n, d).

@@ -12,6 +12,17 @@
   document.addEventListener("focusout", () => light(""));
   document.addEventListener("click", (event) => { const key = keyOf(event.target); if (key) light(key); });
 
+  // On a phone the story runs top to bottom: follow it, and unfold a finished card on demand.
+  const narrow = () => window.matchMedia("(max-width: 768px)").matches;
+  const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  document.addEventListener("click", (event) => {
+    if (!(event.target instanceof Element)) return;
+    if (event.target.closest("#run") && narrow())
+      document.querySelector("#beat-2")?.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });
+    const fold = event.target.closest(".fold");
+    if (fold) fold.setAttribute("aria-expanded", String(fold.closest(".card").classList.toggle("unfolded")));
+  });
+
   // A redrawn list loses the focused button: give the focus back to the same button of the moved row.
   let wanted = null;
   const panel = () => document.querySelector("#history");

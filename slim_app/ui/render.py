@@ -69,7 +69,8 @@ def reasoning(state: State | None) -> str:
         return _cards(Rationale(), (), "idle") + _figures(None)
     if state.model.kind == "none" and not state.rationale.text:
         return f'<p class="empty">{words.NO_REASONING}</p>'
-    return _banner(state) + _cards(state.rationale, state.grounding, state.status) + _counts(state) + _figures(state)
+    cards = _cards(state.rationale, state.grounding, state.status)
+    return _alerts(state) + cards + _counts(state) + _figures(state) + _notes(state)
 
 
 def waiting(state: State) -> str:
@@ -77,17 +78,18 @@ def waiting(state: State) -> str:
     return _cards(Rationale(), (), "reading") + f'<p class="figures" role="status">{esc(state.model.name)}</p>'
 
 
-def _banner(state: State) -> str:
-    lines = []
-    if state.error:
-        lines.append(f'<p class="error" role="alert">{esc(state.error)}</p>')
-    if state.status == "stopped":
-        lines.append(f'<p class="notice">{words.STOPPED}</p>')
+def _alerts(state: State) -> str:
+    """What went wrong stands above the text that it concerns."""
+    error = f'<p class="error" role="alert">{esc(state.error)}</p>' if state.error else ""
+    return error + (f'<p class="notice" role="status">{words.STOPPED}</p>' if state.status == "stopped" else "")
+
+
+def _notes(state: State) -> str:
+    """What one should know about this text; below it, so that nothing moves when it appears."""
     notes = [*state.notices, state.model.note]
     if state.model.kind == "live" and not state.model.tuned:
         notes.append(words.UNTUNED_NOTE.format(recorded=words.WRITERS["recorded"]))
-    lines += [f'<p class="notice">{esc(note)}</p>' for note in notes if note]
-    return "".join(lines)
+    return "".join(f'<p class="notice">{esc(note)}</p>' for note in notes if note)
 
 
 def _cards(rationale: Rationale, grounding: Sequence[Mention], status: str) -> str:
@@ -96,6 +98,8 @@ def _cards(rationale: Rationale, grounding: Sequence[Mention], status: str) -> s
         by_key.setdefault(mention.key, []).append(mention)
     entries = {1: rationale.step1, 2: rationale.step2, 3: rationale.step3}
     live = status in {"reading", "writing"}
+    folded = "" if live or status == "idle" else " folded"  # on a phone, finished cards show their first line
+    fold = f'<button type="button" class="fold" aria-expanded="false">{words.UNFOLD}</button>' if folded else ""
     cards = []
     for step, (title, hint) in words.STEPS.items():
         if entries[step]:
@@ -106,9 +110,9 @@ def _cards(rationale: Rationale, grounding: Sequence[Mention], status: str) -> s
             body += '<div class="bone" aria-hidden="true"></div>' * max(0, ENTRIES - max(1, len(entries[step])))
         cards.append(
             f'<section class="card s{step}" aria-label="{title}"><h3><span class="num" aria-hidden="true">{words.NUMERALS[step]}</span>'
-            f'{title}<span class="hint">{hint}</span></h3><div class="body">{body}</div></section>'
+            f'{title}<span class="hint">{hint}</span>{fold}</h3><div class="body">{body}</div></section>'
         )
-    return f'<div class="cards" role="group" aria-busy="{"true" if live else "false"}">{"".join(cards)}</div>'
+    return f'<div class="cards{folded}" role="group" aria-busy="{"true" if live else "false"}">{"".join(cards)}</div>'
 
 
 def _sentences(sentences: Sequence[str], by_key: dict[str, list[Mention]], open_key: str) -> str:

@@ -79,6 +79,7 @@ EMPTY_STEP = {
     2: "Five categories or brands will appear here.",
     3: "Five products will appear here.",
 }
+UNFOLD = "Show all"
 EMPTY_RANKING = "The ranked products will appear here, each with the sentence that put it there."
 NO_REASONING = "No language model took part. The products on the right are ranked by the purchases alone."
 STALE = "The purchases or options have changed since. Run it again to bring the result up to date."
