@@ -1,7 +1,7 @@
 """SLIM: recommendations that show their reasoning. Starts the page, the API and the MCP server.
 
-    python app.py                     everything at http://127.0.0.1:7860/
-    python app.py --help              all flags; each can also be set by the environment variable it names
+python app.py                     everything at http://127.0.0.1:7860/
+python app.py --help              all flags; each can also be set by the environment variable it names
 """
 
 from __future__ import annotations
@@ -30,13 +30,37 @@ def make_parser() -> argparse.ArgumentParser:
 
     flag("--host", "SLIM_HOST or GRADIO_SERVER_NAME", "127.0.0.1", "address to listen on; 0.0.0.0 = all")
     flag("--port", "SLIM_PORT or GRADIO_SERVER_PORT", "7860", "port to listen on", type=int)
-    flag("--domains", "SLIM_DOMAINS", "assets/domains", f"domain folders, or folders of them, separated by “{os.pathsep}”")
-    flag("--student", "SLIM_STUDENT", "smollm2-135m",
-         "student under assets/students, a path to such a folder,\nbase (no adapter) or none (recorded examples only)")  # fmt: skip
-    flag("--student-url", "SLIM_STUDENT_URL", "", "OpenAI-compatible server that runs a distilled student, instead of the embedded one")
-    flag("--student-model", "SLIM_STUDENT_MODEL", "", "model name at that server; the key comes from SLIM_STUDENT_KEY only")
+    flag(
+        "--domains",
+        "SLIM_DOMAINS",
+        "assets/domains",
+        f"domain folders, or folders of them, separated by “{os.pathsep}”",
+    )
+    flag(
+        "--student",
+        "SLIM_STUDENT",
+        "smollm2-135m",
+        "student under assets/students, a path to such a folder,\nbase (no adapter) or none (recorded examples only)",
+    )
+    flag(
+        "--student-url",
+        "SLIM_STUDENT_URL",
+        "",
+        "OpenAI-compatible server that runs a distilled student, instead of the embedded one",
+    )
+    flag(
+        "--student-model",
+        "SLIM_STUDENT_MODEL",
+        "",
+        "model name at that server; the key comes from SLIM_STUDENT_KEY only",
+    )
     flag("--teacher-url", "SLIM_TEACHER_URL", "", "OpenAI-compatible server of the teacher, e.g. https://host/v1")
-    flag("--teacher-model", "SLIM_TEACHER_MODEL", "", "model name of the teacher; the key comes from SLIM_TEACHER_KEY only")
+    flag(
+        "--teacher-model",
+        "SLIM_TEACHER_MODEL",
+        "",
+        "model name of the teacher; the key comes from SLIM_TEACHER_KEY only",
+    )
     flag("--encoder", "SLIM_ENCODER", "", "path or Hub id of the text encoder (default: the installed weights)")
     flag("--device", "SLIM_DEVICE", "cpu", "where the text encoder runs: cpu, cuda", choices=("cpu", "cuda", "mps"))
     flag("--slots", "SLIM_SLOTS", "8", "visitors that the embedded student writes for at the same time", type=int)
@@ -87,14 +111,26 @@ def serve(services, host: str, port: int, block: bool = True):
     page = build_page(services)
     try:
         page.launch(
-            server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, mcp_server=True, run_history=False,
-            theme=look.theme(), css=look.style(), head=look.script(), max_file_size=MAX_BYTES, footer_links=["api"],
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            mcp_server=True,
+            run_history=False,
+            theme=look.theme(),
+            css=look.style(),
+            head=look.script(),
+            max_file_size=MAX_BYTES,
+            footer_links=["api"],
             show_error=True,
-        )  # fmt: skip
+        )
     except OSError:
         raise SlimError(f"Port {port} of {host} is taken. Choose another one with --port.") from None
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    print(f"SLIM is ready: http://{shown}:{page.server_port}/  (started in {time.perf_counter() - STARTED:.1f} s)", flush=True)
+    print(
+        f"SLIM is ready: http://{shown}:{page.server_port}/  (started in {time.perf_counter() - STARTED:.1f} s)",
+        flush=True,
+    )
     if block:
         page.block_thread()
     return page

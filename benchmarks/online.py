@@ -1,6 +1,6 @@
 """How fast the online path is, measured through the running app. Figures for the README.
 
-    python -m benchmarks.online                  two to three minutes on two cores; writes benchmarks/results/online.json
+    python -m benchmarks.online        two to three minutes on two cores; writes benchmarks/results/online.json
 
 1. start: `python app.py` until the page answers, and its memory (all domains, after the runs)
 2. one visitor: time to the first token and to the whole rationale, through the API, 10-item histories
@@ -49,7 +49,9 @@ class App:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
         started = time.perf_counter()
-        self.process = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
         while True:
             try:
                 urllib.request.urlopen(self.url, timeout=1).read()
@@ -191,7 +193,9 @@ def main(args: argparse.Namespace) -> dict:
         histories = ten_item_histories(domain, args.histories + 1)
         result["one_visitor"] = one_visitor(app.url, engine, student is not None, histories)
         alone = [ask(app.url, [i.id for i in h]) for h in histories[:2]]
-        result["one_visitor_tokens_per_s_with_prompt"] = round(sum(a["tokens"] for a in alone) / sum(a["total"] for a in alone), 1)
+        result["one_visitor_tokens_per_s_with_prompt"] = round(
+            sum(a["tokens"] for a in alone) / sum(a["total"] for a in alone), 1
+        )
         result["together"] = together(app.url, ten_item_histories(domain, 30)[-args.visitors :])
         result["memory_mb"] = round(app.memory_mb())
     finally:

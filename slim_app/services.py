@@ -12,7 +12,7 @@ from slim_app.domain import Domain, load_domains
 from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
 from slim_app.reasoners.base import Reasoner
-from slim_app.schema import ModelInfo
+from slim_app.schema import ModelInfo, Shopper
 
 log = logging.getLogger(__name__)
 STUDENTS = Path("assets/students")
@@ -50,6 +50,8 @@ class Services:
     missing: str = ""
     """Why no student runs; empty when one does."""
     slots: int = 8
+    student_card: str = ""
+    """The shipped student's README, empty without one."""
     warming: list[threading.Thread] = field(default_factory=list)
     """Threads that load and warm what the first visitor needs; to be joined before the process may end."""
 
@@ -73,6 +75,10 @@ class Services:
         if not isinstance(name, str) or name not in self.domains:
             raise SlimError(f"Unknown domain “{str(name)[:40]}”. Choose one of: {', '.join(self.domains)}.")
         return self.domains[name]
+
+    def samples(self, domain: str) -> tuple[Shopper, ...]:
+        """The sample shoppers of a domain; none for a visitor's own."""
+        return self.domains[domain].shoppers if domain in self.domains else ()
 
     def reasoner(self, writer: str, domain: str) -> Reasoner:
         """The writer with this id; SlimError says why it is not there."""
@@ -141,6 +147,8 @@ def _embedded(settings: Settings, services: Services) -> dict[str, Reasoner]:
     )  # fmt: skip
     services.warm(engine.warm_up)
     tuned = student is not None
+    if student and (card := student.adapter.parent / "README.md").is_file():
+        services.student_card = card.read_text("utf-8")
     name = student.name if student else ""
     reasoners: dict[str, Reasoner] = {
         "student": LlamaCppReasoner(engine, tuned, name=name),

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -94,3 +103,160 @@ def engine():
     from slim_app.reasoners.llama_cpp import Engine
 
     return Engine(slots=4)
+
+
+# -- the real app in a process of its own, and a browser that watches what its pages do ------------------
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+PATIENCE = 60_000
+"""Milliseconds that a page may take: an upper bound for a busy machine, never something that is measured."""
+
+
+class App:
+    """`python app.py` in a process of its own, on a free port; a context manager."""
+
+    def __init__(self, *flags: str, env: dict[str, str] | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="slim-test-")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/"
+        self.lines: list[str] = []
+        """What it printed: stdout and stderr."""
+        self._ready = threading.Event()
+        # what the developer's shell sets for the app must not change what is tested
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLIM_", "GRADIO_"))}
+        command = [sys.executable, "-u", "app.py", "--port", str(port), "--data", self._folder.name, *flags]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=kept | {"HF_HUB_OFFLINE": "1", "no_proxy": "127.0.0.1"} | (env or {}),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self.lines.append(line)
+            if "SLIM is ready" in line:
+                self._ready.set()
+        self._ready.set()  # it ended: waiting any longer is of no use
+
+    def __enter__(self) -> App:
+        self._ready.wait(120)
+        if not any("SLIM is ready" in line for line in self.lines):
+            self.__exit__()
+            pytest.fail("The app did not start:\n" + "".join(self.lines))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(15)
+        self._reader.join(5)
+        self._folder.cleanup()
+
+
+def start_app(*flags: str, env: dict[str, str] | None = None) -> App:
+    """The app with these flags and variables, for `with`."""
+    return App(*flags, env=env)
+
+
+@pytest.fixture(scope="session")
+def app_url() -> Iterator[str]:
+    """The app as it starts without flags."""
+    with start_app() as app:
+        yield app.url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium of the system, driven by playwright. Its loop lives in this thread: no asyncio.run after it."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        reason = f"no browser found (looked for {', '.join(BROWSERS)})"
+        if os.environ.get("SLIM_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"SLIM_REQUIRE_BROWSER=1, but {reason}")
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visitor:
+    """One person with one tab: an own browser context. `faults` holds what must never happen on a page."""
+
+    def __init__(self, browser: Any, url: str, **options: Any) -> None:
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context.set_default_timeout(PATIENCE)
+        self.faults: list[str] = []
+        self.page = page = self.context.new_page()
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("console", lambda line: self.faults.append(f"console: {line.text}") if line.type == "error" else None)
+        page.on("request", lambda request: self._check(request.url))
+        page.on("dialog", self._dialog)
+        with page.expect_request("**/heartbeat/**"):  # from then on the server notices when the tab is closed
+            page.goto(url)
+        page.locator("#history, #samples button").last.wait_for()
+
+    def _check(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and parts.hostname != "127.0.0.1":
+            self.faults.append(f"request to {url}")
+
+    def _dialog(self, dialog: Any) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    @property
+    def titles(self) -> list[str]:
+        """The purchases as the page shows them."""
+        return self.page.locator("#history .name bdi").all_inner_texts()
+
+    @property
+    def ranked(self) -> list[str]:
+        return self.page.locator("#ranking .rec .title").all_inner_texts()
+
+    def run(self) -> None:
+        """Press the button and wait until the run has ended, however it ends."""
+        # old panels are marked, so that they cannot be taken for the new ones
+        self.page.evaluate("document.querySelectorAll('#reasoning :is(.cards, p)').forEach((el) => el.dataset.old = '')")
+        self.page.click("#run")
+        self.ended()
+
+    def ended(self) -> None:
+        for selector in ("#reasoning:not(:has([data-old], [aria-busy=true]))", "#run:not([disabled])", "#stop[disabled]"):
+            self.page.locator(selector).wait_for()
+
+    def option(self, group: str, label: str) -> None:
+        """Choose a radio button of the options."""
+        if not self.page.locator("#ranker").is_visible():
+            self.page.get_by_role("button", name="Options").click()
+        self.page.locator(group).get_by_role("radio", name=label, exact=True).check()
+
+    def leave(self) -> None:
+        self.context.close()
+
+
+@pytest.fixture
+def visit(browser: Any, app_url: str) -> Iterator[Callable[..., Visitor]]:
+    """Opens pages; at the end no error, dialog or foreign request may have happened on any of them."""
+    visitors: list[Visitor] = []
+
+    def open_page(url: str = app_url, **options: Any) -> Visitor:
+        visitors.append(Visitor(browser, url, **options))
+        return visitors[-1]
+
+    yield open_page
+    for visitor in visitors:
+        visitor.leave()
+    assert [fault for visitor in visitors for fault in visitor.faults] == []

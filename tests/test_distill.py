@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from slim_app.errors import SlimError
@@ -32,6 +32,7 @@ def tiny(tmp_path_factory) -> dict[str, str]:
     vocabulary = {token: n for n, token in enumerate(["<pad>", "<end>", *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<pad>")
     torch.manual_seed(1)
     size = len(vocabulary)
@@ -141,7 +142,7 @@ def test_the_held_out_tenth_is_fixed_and_apart(dataset):
     again = data.split(rows[::-1])
     assert {r.key for r in held} == {r.key for r in again[1]} == {r.key for r in rows if r.held_out}
     assert not {r.key for r in held} & {r.key for r in train} and len(train) + len(held) == 60
-    assert [r.key for r in held] == ["toys:12", "toys:48"] or 0 < len(held) < 20
+    assert [r.key for r in held][:2] == ["toys:49", "toys:30"]
     with pytest.raises(SlimError, match="appears twice"):
         data.split([*rows, rows[0]])
 
@@ -177,7 +178,7 @@ def test_rates_rise_then_fall(tiny, dataset, tmp_path):
 
 def test_a_lost_loss_and_an_unknown_target_have_words(tiny, dataset, tmp_path):
     with pytest.raises(SlimError, match=r"step \d+ \(learning rate"):
-        trained(arguments(tiny["llama"], dataset, tmp_path, "--dtype", "float32", "--lr", "nan"))
+        trained(arguments(tiny["llama"], dataset, tmp_path, "--dtype", "float32", "--lr", "1e30"))
     with pytest.raises(SlimError, match=r"no module “wq”.*q_proj"):
         add_lora(LlamaForCausalLM.from_pretrained(tiny["llama"]), 2, 4, 0.0, "wq", 0)
     with pytest.raises(SlimError, match="no readable PEFT adapter"):

@@ -31,7 +31,8 @@ def build(services: Services) -> None:
             domain: Which catalogue to rank; `domains` lists them.
             ranker: "reasoning", "reasoning+history", "pooled" or "history" (no language model).
             k: How many products, 1 to 100.
-            writer: Who writes the reasoning: "student", "free" (student without the grammar), "base", "teacher", where available; empty for the default.
+            writer: Who writes: "student", "free" (student without the grammar), "base", "teacher", "recorded", where
+                available; empty for the default.
 
         Returns:
             One JSON object: rationale, recommendations with evidence, grounding, stats, model, notices.

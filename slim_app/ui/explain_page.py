@@ -9,8 +9,9 @@ import gradio as gr
 from slim_app.recommenders.rank import MAX_K
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
-from slim_app.ui import render, words
-from slim_app.ui.handlers import OWN, Handlers, Update, render_chips
+from slim_app.ui import render, render_rationale, words
+from slim_app.ui.editing import HistoryEditor
+from slim_app.ui.handlers import OWN, Handlers, Update
 from slim_app.ui.signs import StopSigns
 
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
@@ -39,7 +40,7 @@ def panel(value: str, elem_id: str, js: str | None = None) -> gr.HTML:
 
 def build(services: Services, signs: StopSigns) -> None:
     """Lay out the tab inside the current Blocks and wire it."""
-    handlers = Handlers(services, signs)
+    handlers, editor = Handlers(services, signs), HistoryEditor(services)
     first = next(iter(services.domains.values()))
     sample = first.shoppers[0] if first.shoppers else None
     items = first.history(sample) if sample else []
@@ -50,19 +51,19 @@ def build(services: Services, signs: StopSigns) -> None:
     )  # fmt: skip
     with gr.Row(elem_id="beats", equal_height=False):
         with gr.Column(scale=6, elem_id="beat-1"):
-            _history_column(c, handlers, services, first, sample, items)
+            _history_column(c, services, first, sample, items)
         with gr.Column(scale=7, elem_id="beat-2"):
             panel(render.beat(2), "beat-2-head")
-            c["reasoning"] = panel(render.reasoning(None), "reasoning")
+            c["reasoning"] = panel(render_rationale.reasoning(None), "reasoning")
             with gr.Accordion(words.PROMPT_PANEL, open=False, elem_id="prompt-panel"):
                 c["prompt"] = panel(f'<p class="empty">{words.EMPTY_PROMPT}</p>', "prompt")
         with gr.Column(scale=7, elem_id="beat-3"):
             panel(render.beat(3), "beat-3-head")
             c["ranking"] = panel(render.ranking(None), "ranking")
-    _wire(c, handlers, services)
+    _wire(c, handlers, editor, services)
 
 
-def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, first, sample, items) -> None:
+def _history_column(c: dict[str, Any], services: Services, first, sample, items) -> None:
     panel(render.beat(1), "beat-1-head")
     with gr.Column(visible=False, elem_id="own-catalogue") as c["own_panel"]:
         panel(f'<p class="fine">{words.CATALOGUE_HINT}</p>', "own-hint")
@@ -71,9 +72,9 @@ def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, f
             elem_id="catalogue-file",
         )  # fmt: skip
         c["catalogue_view"] = panel("", "catalogue-view")
-    c["chips"] = panel(render_chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
+    c["chips"] = panel(render.chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
     c["more"] = gr.Dropdown(
-        _choices(handlers, first.name), value="", label=words.SAMPLES_LABEL, container=False, elem_id="more-samples",
+        _choices(services, first.name), value="", label=words.SAMPLES_LABEL, container=False, elem_id="more-samples",
         visible=len(first.shoppers) > 3,
     )  # fmt: skip
     c["search"] = gr.Textbox(
@@ -83,7 +84,9 @@ def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, f
     c["hits"] = panel("", "hits", FORWARD_CLICKS)
     c["history_view"] = panel(render.history(items), "history", FORWARD_CLICKS + DRAG_ROWS)
     with gr.Accordion(words.PASTE_PANEL, open=False, elem_id="paste-panel"):
-        c["paste"] = gr.Textbox(label=words.PASTE_LABEL, placeholder=words.PASTE_HINT, lines=4, max_lines=10, elem_id="paste")
+        c["paste"] = gr.Textbox(
+            label=words.PASTE_LABEL, placeholder=words.PASTE_HINT, lines=4, max_lines=10, elem_id="paste"
+        )
         c["paste_add"] = gr.Button(words.PASTE_ADD, size="sm", elem_id="paste-add")
         c["history_file"] = gr.File(
             label=words.UPLOAD_HISTORY, file_types=[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"], height=100,
@@ -106,12 +109,12 @@ def _history_column(c: dict[str, Any], handlers: Handlers, services: Services, f
         c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, min_width=72, interactive=False)
 
 
-def _choices(handlers: Handlers, name: str) -> list[tuple[str, str]]:
-    shoppers = handlers.samples(name)
+def _choices(services: Services, name: str) -> list[tuple[str, str]]:
+    shoppers = services.samples(name)
     return [(words.MORE_SAMPLES.format(count=len(shoppers)), ""), *((s.name, s.shopper_id) for s in shoppers)]
 
 
-def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
+def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services: Services) -> None:
     """Every event of the tab; all private, since the API has its own typed endpoints."""
 
     def on_page(update: Update) -> dict[Any, Any]:
@@ -122,18 +125,32 @@ def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
             out[c["stop"]] = gr.update(interactive=update["running"])
         return out
 
-    everything = [c[n] for n in ("history", "history_view", "chips", "result", "reasoning", "ranking", "message", "search", "hits", "prompt", "run", "stop")]
+    everything = [
+        c[n]
+        for n in (
+            "history",
+            "history_view",
+            "chips",
+            "result",
+            "reasoning",
+            "ranking",
+            "message",
+            "search",
+            "hits",
+            "prompt",
+            "run",
+            "stop",
+        )
+    ]
     editing = [c[n] for n in ("history", "domain", "own", "result")]
     edited = [*everything, c["paste"]]
 
     def pick_domain(name: str, own):
         update = on_page(handlers.pick_domain(name, own))
-        shoppers = handlers.samples(name)
+        shoppers = services.samples(name)
         catalogue = services.domains[name].catalog if name in services.domains else own.catalog if own else ()
         update[c["own_panel"]] = gr.update(visible=name == OWN)
-        update[c["more"]] = gr.update(
-            choices=_choices(handlers, name), value="", visible=len(shoppers) > 3
-        )
+        update[c["more"]] = gr.update(choices=_choices(services, name), value="", visible=len(shoppers) > 3)
         update[c["search"]] = gr.update(value="", placeholder=words.SEARCH_HINT.format(count=len(catalogue)))
         return update
 
@@ -144,25 +161,27 @@ def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
         return on_page(handlers.pick_sample(name, shopper_id)) if shopper_id else {}
 
     def edit(history, name, own, result, event: gr.EventData):
-        return on_page(handlers.edit(history, name, result, event._data))
+        return on_page(editor.edit(history, name, result, event._data))
 
     def add(history, name, own, result, typed, event: gr.EventData):
-        return on_page(handlers.add(history, name, own, result, typed, event._data))
+        return on_page(editor.add(history, name, own, result, typed, event._data))
 
     def submit(history, name, own, result, typed):
-        return on_page(handlers.submit_search(history, name, own, result, typed))
+        return on_page(editor.submit_search(history, name, own, result, typed))
 
     def paste(history, name, own, result, text):
-        return on_page(handlers.paste(history, name, own, result, text))
+        return on_page(editor.paste(history, name, own, result, text))
 
     def upload(history, name, own, result, file):
-        return on_page(handlers.upload_history(history, name, own, result, file))
+        return on_page(editor.upload_history(history, name, own, result, file))
 
     def bring(file):
         for update in handlers.upload_catalogue(file):
             page = on_page(update)
             if "own" in update:
-                page[c["search"]] = gr.update(value="", placeholder=words.SEARCH_HINT.format(count=len(update["own"].catalog)))
+                page[c["search"]] = gr.update(
+                    value="", placeholder=words.SEARCH_HINT.format(count=len(update["own"].catalog))
+                )
             yield page
 
     def start(ranker):
@@ -175,13 +194,20 @@ def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
     def stop(request: gr.Request) -> None:
         handlers.signs.stop(request.session_hash)
 
-    c["domain"].change(pick_domain, [c["domain"], c["own"]], [*everything, c["own_panel"], c["more"]], queue=False, **PRIVATE)
+    c["domain"].change(
+        pick_domain, [c["domain"], c["own"]], [*everything, c["own_panel"], c["more"]], queue=False, **PRIVATE
+    )
     c["chips"].click(pick_chip, [c["domain"]], everything, queue=False, **PRIVATE)
     c["more"].input(pick_more, [c["domain"], c["more"]], everything, queue=False, **PRIVATE)
     c["history_view"].click(edit, editing, edited, queue=False, **PRIVATE)
     c["hits"].click(add, [*editing, c["search"]], edited, queue=False, **PRIVATE)
     c["search"].input(
-        handlers.search, [c["domain"], c["own"], c["search"]], c["hits"], queue=False, trigger_mode="always_last", **PRIVATE
+        editor.search,
+        [c["domain"], c["own"], c["search"]],
+        c["hits"],
+        queue=False,
+        trigger_mode="always_last",
+        **PRIVATE,
     )
     c["search"].submit(submit, [*editing, c["search"]], edited, queue=False, **PRIVATE)
     c["paste_add"].click(paste, [*editing, c["paste"]], edited, queue=False, **PRIVATE)
@@ -191,7 +217,11 @@ def _wire(c: dict[str, Any], handlers: Handlers, services: Services) -> None:
         concurrency_id="encoder", **PRIVATE,
     )  # fmt: skip
     c["ranker"].change(
-        lambda name: words.RUN_HISTORY if name == "history" else words.RUN, [c["ranker"]], [c["run"]], queue=False, **PRIVATE
+        lambda name: words.RUN_HISTORY if name == "history" else words.RUN,
+        [c["ranker"]],
+        [c["run"]],
+        queue=False,
+        **PRIVATE,
     )
     run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
     c["run"].click(start, [c["ranker"]], everything, queue=False, **PRIVATE).then(

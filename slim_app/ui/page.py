@@ -14,7 +14,9 @@ from slim_app.ui.signs import StopSigns
 def build_page(services: Services) -> gr.Blocks:
     """Everything a visitor sees and everything a client can call."""
     signs = StopSigns()
-    with gr.Blocks(title=f"{words.TITLE} · {words.TAGLINE}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(
+        title=f"{words.TITLE} · {words.TAGLINE}", analytics_enabled=False, delete_cache=(3600, 3600)
+    ) as page:
         explain_page.panel(_header(services), "header")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(words.EXPLAIN_TAB, id="explain"):
@@ -38,9 +40,10 @@ def _leaver(signs: StopSigns):
 
 def _header(services: Services) -> str:
     student = services.reasoners.get("student")
-    who = model_line(student.info) if student else "No model runs here: recorded examples only"
+    who = model_line(student.info) if student else words.NO_MODEL_HERE
     return (
         f'<header class="slim-head"><h1>{words.TITLE}</h1><span class="tagline">{words.TAGLINE}</span>'
         f'<span class="who">{esc(who)}</span>'
-        f'<button type="button" id="theme-switch" aria-label="{words.THEME_BUTTON}" title="{words.THEME_BUTTON}">◐</button></header>'
+        f'<button type="button" id="theme-switch" aria-label="{words.THEME_BUTTON}" title="{words.THEME_BUTTON}">'
+        "◐</button></header>"
     )

@@ -6,14 +6,13 @@ import base64
 from collections.abc import Sequence
 
 from slim_app.export import to_csv, to_json
-from slim_app.schema import MAX_HISTORY, Item, Mention, Rationale, Recommendation, RunStats, State
-from slim_app.services import model_line
+from slim_app.schema import MAX_HISTORY, Item, Recommendation, Shopper, State
 from slim_app.ui import words
 from slim_app.ui.escape import bdi, esc
 
-ENTRIES = 5
-"""Entries that Step 2 and Step 3 are asked for."""
 BONES = 6
+"""Placeholder rows of the empty list."""
+SHOWN_SAMPLES = 3
 
 
 def beat(number: int) -> str:
@@ -30,7 +29,9 @@ def history(items: Sequence[Item]) -> str:
     rows = "".join(_purchase(items[row], row, row - start, len(items)) for row in range(start, len(items)))
     older = f'<p class="fine">{words.HISTORY_OLD.format(count=start)}</p>' if start else ""
     clear = f'<button type="button" class="link" data-act="clear">{words.CLEAR}</button>'
-    return f'{older}<ol class="purchases" aria-label="{words.BEATS[1][0]}">{rows}</ol><div class="row-end">{clear}</div>'
+    return (
+        f'{older}<ol class="purchases" aria-label="{words.BEATS[1][0]}">{rows}</ol><div class="row-end">{clear}</div>'
+    )
 
 
 def _purchase(item: Item, row: int, shown_row: int, total: int) -> str:
@@ -39,13 +40,15 @@ def _purchase(item: Item, row: int, shown_row: int, total: int) -> str:
 
     def button(act: str, sign: str, what: str, disabled: bool = False) -> str:
         off = " disabled" if disabled else ""
-        return f'<button type="button" data-act="{act}" data-row="{row}" aria-label="{what}: {name}" title="{what}"{off}>{sign}</button>'
+        data = f'data-act="{act}" data-row="{row}"'
+        return f'<button type="button" {data} aria-label="{what}: {name}" title="{what}"{off}>{sign}</button>'
 
+    acts = button("up", "↑", words.MOVE_EARLIER, row == 0) + button("down", "↓", words.MOVE_LATER, row == total - 1)
+    acts += button("remove", "✕", words.REMOVE)
     return (
         f'<li draggable="true" data-row="{row}" data-seg="0.{shown_row + 1}">'
         f'<span class="grip" aria-hidden="true">⠿</span><span class="name">{bdi(item.title)}{own}</span>'
-        f'<span class="acts">{button("up", "↑", "Move earlier", row == 0)}{button("down", "↓", "Move later", row == total - 1)}'
-        f"{button('remove', '✕', 'Remove')}</span></li>"
+        f'<span class="acts">{acts}</span></li>'
     )
 
 
@@ -63,125 +66,6 @@ def hits(found: Sequence[Item], typed: str) -> str:
     return f'<ul class="hits">{rows}{none}<li><button type="button" class="own" data-act="own">{own}</button></li></ul>'
 
 
-def reasoning(state: State | None) -> str:
-    """The three step cards, their marks, and the line of figures below."""
-    if state is None:
-        return _cards(Rationale(), (), "idle") + _figures(None)
-    if state.model.kind == "none" and not state.rationale.text:
-        return f'<p class="empty">{words.NO_REASONING}</p>'
-    cards = _cards(state.rationale, state.grounding, state.status)
-    return _alerts(state) + cards + _counts(state) + _figures(state) + _notes(state)
-
-
-def waiting(state: State) -> str:
-    """The cards of a run that has been asked for and has not begun."""
-    return _cards(Rationale(), (), "reading") + f'<p class="figures" role="status">{esc(state.model.name)}</p>'
-
-
-def _alerts(state: State) -> str:
-    """What went wrong stands above the text that it concerns."""
-    error = f'<p class="error" role="alert">{esc(state.error)}</p>' if state.error else ""
-    return error + (f'<p class="notice" role="status">{words.STOPPED}</p>' if state.status == "stopped" else "")
-
-
-def _notes(state: State) -> str:
-    """What one should know about this text; below it, so that nothing moves when it appears."""
-    notes = [*state.notices, state.model.note]
-    if state.model.kind == "live" and not state.model.tuned:
-        notes.append(words.UNTUNED_NOTE.format(recorded=words.WRITERS["recorded"]))
-    return "".join(f'<p class="notice">{esc(note)}</p>' for note in notes if note)
-
-
-def _cards(rationale: Rationale, grounding: Sequence[Mention], status: str) -> str:
-    by_key: dict[str, list[Mention]] = {}
-    for mention in grounding:
-        by_key.setdefault(mention.key, []).append(mention)
-    entries = {1: rationale.step1, 2: rationale.step2, 3: rationale.step3}
-    live = status in {"reading", "writing"}
-    folded = "" if live or status == "idle" else " folded"  # on a phone, finished cards show their first line
-    fold = f'<button type="button" class="fold" aria-expanded="false">{words.UNFOLD}</button>' if folded else ""
-    cards = []
-    for step, (title, hint) in words.STEPS.items():
-        if entries[step]:
-            body = _sentences(entries[1], by_key, rationale.open) if step == 1 else _entries(step, entries[step], by_key, rationale.open)
-        else:
-            body = f'<p class="empty">{words.EMPTY_STEP[step]}</p>'
-        if step > 1:  # the frame keeps its height from the first moment: nothing jumps while text streams
-            body += '<div class="bone" aria-hidden="true"></div>' * max(0, ENTRIES - max(1, len(entries[step])))
-        cards.append(
-            f'<section class="card s{step}" aria-label="{title}"><h3><span class="num" aria-hidden="true">{words.NUMERALS[step]}</span>'
-            f'{title}<span class="hint">{hint}</span>{fold}</h3><div class="body">{body}</div></section>'
-        )
-    return f'<div class="cards{folded}" role="group" aria-busy="{"true" if live else "false"}">{"".join(cards)}</div>'
-
-
-def _sentences(sentences: Sequence[str], by_key: dict[str, list[Mention]], open_key: str) -> str:
-    parts = []
-    for number, sentence in enumerate(sentences, start=1):
-        key = f"1.{number}"
-        parts.append(f'<span class="seg" tabindex="0" data-seg="{key}">{_marked(sentence, by_key.get(key, ()))}{_caret(key, open_key)}</span>')
-    return f"<p>{' '.join(parts)}</p>"
-
-
-def _marked(sentence: str, mentions: Sequence[Mention]) -> str:
-    """A sentence with its known names underlined, each followed by its icon."""
-    out, position = "", 0
-    for mention in mentions:
-        start = sentence.find(mention.text, position)
-        if start < 0:
-            continue
-        icon, label = words.MARKS[mention.status]
-        out += esc(sentence[position:start])
-        out += f'<span class="named {mention.status}" title="{label}: {esc(mention.match)}">{esc(mention.text)}<i aria-label="{label}">{icon}</i></span>'
-        position = start + len(mention.text)
-    return f"<bdi>{out}{esc(sentence[position:])}</bdi>"
-
-
-def _entries(step: int, texts: Sequence[str], by_key: dict[str, list[Mention]], open_key: str) -> str:
-    rows = []
-    for number, text in enumerate(texts, start=1):
-        key = f"{step}.{number}"
-        mark = "".join(_mark(mention) for mention in by_key.get(key, ()))
-        rows.append(f'<li class="seg" tabindex="0" data-seg="{key}"><span class="said">{bdi(text)}{_caret(key, open_key)}</span>{mark}</li>')
-    return f"<ol>{''.join(rows)}</ol>"
-
-
-def _mark(mention: Mention) -> str:
-    icon, label = words.MARKS[mention.status]
-    title = mention.match
-    if mention.status == "near":
-        label = f"{label}: {bdi(mention.match)} <span class=\"num-small\">{mention.similarity:.2f}</span>"
-    return f'<span class="mark {mention.status}" title="{esc(title)}"><i aria-hidden="true">{icon}</i> {label}</span>'
-
-
-def _caret(key: str, open_key: str) -> str:
-    return '<span class="caret" aria-hidden="true"></span>' if key == open_key else ""
-
-
-def _counts(state: State) -> str:
-    if not state.grounding:
-        return ""
-    counts = state.as_dict()["grounding"]["counts"]
-    parts = [f'<span class="mark {s}"><i aria-hidden="true">{icon}</i> {counts[s]} {label}</span>' for s, (icon, label) in words.MARKS.items()]
-    return f'<p class="counts" aria-label="Names in the text">{"".join(parts)}</p>'
-
-
-def _figures(state: State | None) -> str:
-    if state is None:
-        return '<p class="figures">&nbsp;</p>'
-    stats: RunStats = state.stats
-    parts = [esc(model_line(state.model))]
-    if state.status in {"reading"}:
-        parts.append(words.READING)
-    if stats.tokens:
-        parts.append(f"{stats.seconds:.1f} s")
-        parts.append(f"{stats.tokens_per_second:.0f} tokens/s")
-        parts.append(f"{stats.tokens} tokens")
-    if state.status in {"stopped", "failed"} or (state.status == "done" and not state.rationale.complete and state.rationale.text):
-        parts.append(f'<b class="flag">{words.INCOMPLETE}</b>')
-    return f'<p class="figures">{" <span aria-hidden=true>·</span> ".join(parts)}</p>'
-
-
 def ranking(state: State | None, note: str = "") -> str:
     """The ranked list with scores and evidence."""
     if state is None or not state.recommendations:
@@ -191,11 +75,6 @@ def ranking(state: State | None, note: str = "") -> str:
     help_ = words.SCORE_HELP if state.ranker.startswith("reasoning") else words.POOLED_HELP
     rows = "".join(_recommendation(r, help_) for r in state.recommendations)
     return f'<ol class="recs" aria-label="{words.BEATS[3][0]}">{rows}</ol>{note}'
-
-
-def prompt(text: str) -> str:
-    """The exact prompt of a run."""
-    return f"<pre>{esc(text)}</pre>" if text else f'<p class="empty">{words.NO_PROMPT}</p>'
 
 
 def downloads(state: State) -> str:
@@ -230,8 +109,36 @@ def _recommendation(rec: Recommendation, help_: str) -> str:
         )
     width = max(0.0, min(1.0, rec.score)) * 100
     return (
-        f'<li class="rec" tabindex="0" data-seg="{evidence.key if evidence else ""}" data-id="{esc(rec.id)}"><span class="rank">{rec.rank}</span>'
+        f'<li class="rec" tabindex="0" data-seg="{evidence.key if evidence else ""}" data-id="{esc(rec.id)}">'
+        f'<span class="rank">{rec.rank}</span>'
         f'<div class="what"><div class="title">{bdi(rec.title)}</div><div class="meta">{meta}</div>{why}</div>'
         f'<div class="score" title="{help_}"><span class="bar"><span style="width:{width:.0f}%"></span></span>'
         f'<span class="value">{rec.score:.2f}</span></div></li>'
+    )
+
+
+def chips(shoppers: Sequence[Shopper], picked: Shopper | None) -> str:
+    """The first samples as buttons; the picked one is marked."""
+    shown = list(shoppers[:SHOWN_SAMPLES])
+    if picked and picked not in shown:
+        shown[-1:] = [picked]
+    buttons = "".join(
+        f'<button type="button" data-act="sample" data-id="{esc(s.shopper_id)}" '
+        f'aria-pressed="{str(s == picked).lower()}">{bdi(s.name)}</button>'
+        for s in shown
+    )
+    return f'<div class="chips" role="group" aria-label="{words.SAMPLES_LABEL}">{buttons}</div>' if buttons else ""
+
+
+def error(message: object) -> str:
+    return f'<p class="error" role="alert">{esc(message)}</p>'
+
+
+def progress(done: int, total: int, seconds: float) -> str:
+    """A progress bar with what is done and, after two seconds, what is left."""
+    left = f" · about {seconds / done * (total - done):.0f} s left" if done and seconds > 2 else ""
+    share = 100 * done / max(1, total)
+    return (
+        f'<p class="notice" role="status">{words.ENCODING.format(done=done, total=total)}{left}'
+        f'<span class="progress"><span style="width:{share:.0f}%"></span></span></p>'
     )
