@@ -23,7 +23,7 @@ def to_json(state: State) -> str:
 def to_csv(state: State) -> str:
     """One recommended product a row, with its evidence; cells that a spreadsheet would run as formulas are quoted."""
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
+    table = csv.writer(out)  # its standard line end, \r\n, also makes it quote cells that hold either of them
     table.writerow(COLUMNS)
     for rec in state.recommendations:
         evidence = rec.evidence

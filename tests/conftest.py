@@ -184,8 +184,9 @@ def browser() -> Iterator[Any]:
         if os.environ.get("SLIM_REQUIRE_BROWSER") == "1":
             pytest.fail(f"SLIM_REQUIRE_BROWSER=1, but {reason}")
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
         yield chromium
@@ -228,13 +229,17 @@ class Visitor:
 
     def run(self) -> None:
         """Press the button and wait until the run has ended, however it ends."""
-        # old panels are marked, so that they cannot be taken for the new ones
-        self.page.evaluate("document.querySelectorAll('#reasoning :is(.cards, p)').forEach((el) => el.dataset.old = '')")
-        self.page.click("#run")
+        self.start()
         self.ended()
 
+    def start(self) -> None:
+        """Press the button; the panels of an earlier run are marked, so that they cannot be taken for the new ones."""
+        self.page.evaluate("for (const el of document.querySelectorAll('#reasoning :is(.cards, p)')) el.dataset.old = ''")
+        self.page.click("#run")
+
     def ended(self) -> None:
-        for selector in ("#reasoning:not(:has([data-old], [aria-busy=true]))", "#run:not([disabled])", "#stop[disabled]"):
+        """Wait until nothing is written any more."""
+        for selector in ("#reasoning:not(:has([data-old], [aria-busy=true]))", "#run:enabled", "#stop:disabled"):
             self.page.locator(selector).wait_for()
 
     def option(self, group: str, label: str) -> None:

@@ -18,16 +18,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = ("app.py", "slim_app")
-OWN = {"app", "slim_app", "training", "benchmarks", "tests", "conftest"}
+OWN = {"app", "slim_app", "training", "benchmarks", "tests", *(path.stem for path in ROOT.glob("tests/*.py"))}
 
-NOT_REQUIRED = {
-    "spaces": "comes with hosted GPU Spaces and is imported only there",
-    "peft": "loads LoRA students on a GPU; the message that names it says how to install it",
-}
+COMES_WITH = {"gradio_client": "gradio", "tokenizers": "transformers", "safetensors": "transformers"}
+"""Modules whose version the package that brings them decides: a range of our own could only contradict it."""
 MODULES = {"faiss": "faiss-cpu"}
 """Modules that their packages do not list, as Python 3.10 needs it; Python 3.11 finds them by itself."""
-NOT_IMPORTED: dict[str, str] = {}
-"""Requirements that no file of the app or of the training chain imports, with the reason to keep each."""
 
 
 def requirements(*names: str) -> dict[str, Requirement]:
@@ -47,7 +43,8 @@ def requirements(*names: str) -> dict[str, Requirement]:
 @cache
 def distributions(module: str) -> frozenset[str]:
     """The packages that a module may come from; most are named like their module, and not all list it."""
-    return frozenset(map(canonicalize_name, [MODULES.get(module, module), *_by_module().get(module, [])]))
+    named = COMES_WITH.get(module) or MODULES.get(module, module)
+    return frozenset(map(canonicalize_name, [named, *_by_module().get(module, [])]))
 
 
 @cache
@@ -75,26 +72,21 @@ def third_party_imports(*roots: str) -> dict[str, str]:
     ("roots", "files"),
     [
         (APP, ("requirements.txt",)),
-        (("tests", "benchmarks"), ("requirements-dev.txt",)),
+        (("training", "tests", "benchmarks"), ("requirements-dev.txt",)),
     ],
-    ids=["app", "tests"],
+    ids=["app", "rest"],
 )
 def test_every_import_is_required(roots: tuple[str, ...], files: tuple[str, ...]) -> None:
     required = set(requirements(*files))
     imports = third_party_imports(*roots)
     assert imports
-    missing = {
-        module: place
-        for module, place in imports.items()
-        if module not in NOT_REQUIRED and not distributions(module) & required
-    }
+    missing = {module: place for module, place in imports.items() if not distributions(module) & required}
     assert not missing, f"not in {files}: {missing}"
 
 
 def test_every_requirement_is_imported() -> None:
     imported = {name for module in third_party_imports(*APP, "training") for name in distributions(module)}
-    unused = set(requirements("requirements.txt")) - imported
-    assert unused == set(NOT_IMPORTED)
+    assert set(requirements("requirements.txt")) - imported == set()
 
 
 def test_every_requirement_has_an_upper_bound() -> None:
@@ -232,8 +224,7 @@ def test_dockerfile_copies_what_exists() -> None:
     sources = {source for line in copies for source in line.split()[:-1]}
     assert {"app.py", "slim_app", "assets", "requirements.txt", "requirements-weights.txt"} <= sources
     assert [source for source in sources if not (ROOT / source).exists()] == []
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    assert not sources & set(ignored)
+    assert not sources & set((ROOT / ".dockerignore").read_text().splitlines())
 
 
 def test_dockerfile_torch_is_one_that_the_app_allows() -> None:

@@ -14,6 +14,7 @@ from slim_app.ui.editing import HistoryEditor
 from slim_app.ui.handlers import OWN, Handlers, Update
 from slim_app.ui.signs import StopSigns
 
+FILE_TYPES = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"]
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 FORWARD_CLICKS = (
     "element.addEventListener('click', (e) => { const b = e.target.closest('[data-act]');"
@@ -67,10 +68,8 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
     panel(render.beat(1), "beat-1-head")
     with gr.Column(visible=False, elem_id="own-catalogue") as c["own_panel"]:
         panel(f'<p class="fine">{words.CATALOGUE_HINT}</p>', "own-hint")
-        c["catalogue_file"] = gr.File(
-            label=words.CATALOGUE_BUTTON, file_types=[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"], height=110,
-            elem_id="catalogue-file",
-        )  # fmt: skip
+        with gr.Column(elem_id="catalogue-file"):
+            c["catalogue_file"] = gr.UploadButton(words.CATALOGUE_BUTTON, file_types=FILE_TYPES)
         c["catalogue_view"] = panel("", "catalogue-view")
     c["chips"] = panel(render.chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
     c["more"] = gr.Dropdown(
@@ -88,10 +87,8 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
             label=words.PASTE_LABEL, placeholder=words.PASTE_HINT, lines=4, max_lines=10, elem_id="paste"
         )
         c["paste_add"] = gr.Button(words.PASTE_ADD, size="sm", elem_id="paste-add")
-        c["history_file"] = gr.File(
-            label=words.UPLOAD_HISTORY, file_types=[".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"], height=100,
-            elem_id="history-file",
-        )  # fmt: skip
+        with gr.Column(elem_id="history-file"):
+            c["history_file"] = gr.UploadButton(words.UPLOAD_HISTORY, size="sm", file_types=FILE_TYPES)
     with gr.Accordion(words.OPTIONS_PANEL, open=False, elem_id="options"):
         writers = [w for w in words.WRITERS if w in services.reasoners or (w == "recorded" and services.recorded)]
         c["writer"] = gr.Radio(

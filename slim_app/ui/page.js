@@ -33,6 +33,9 @@
     wanted = { act, row: act === "up" ? row - 1 : act === "down" ? row + 1 : row, until: Date.now() + 3000 };
   }, true);
   new MutationObserver(() => {
+    // hits of a search that has just been added or cleared may still arrive: an empty box shows none
+    const hits = document.querySelector("#hits"), box = document.querySelector("#search input, #search textarea");
+    if (hits && box) hits.classList.toggle("off", !box.value);
     if (!wanted || Date.now() > wanted.until || !panel()) return;
     const rows = panel().querySelectorAll("li[data-row]");
     if (!rows.length || (document.activeElement && document.activeElement !== document.body)) return;
