@@ -19,7 +19,7 @@ from slim_app.rationale import parse
 from slim_app.reasoners.base import Reasoner
 from slim_app.recommenders.rank import check_k, rank
 from slim_app.recommenders.text_match import Ranker
-from slim_app.schema import MAX_HISTORY, Item, ModelInfo, Rationale, RunStats, State
+from slim_app.schema import MAX_HISTORY, Item, ModelInfo, Rationale, RunStats, State, shown
 
 REDRAW = 0.08
 """Seconds between two states while text streams: smooth to the eye, cheap for the two cores that also decode."""
@@ -54,6 +54,9 @@ def explain(
         yield replace(state, status="done", model=NO_MODEL, recommendations=list_)
         return
     assert reasoner is not None, "a ranker that uses a rationale needs a reasoner"
+    read = len(reasoner.read(history))
+    if read < len(shown(history)):
+        state = replace(state, notices=(*state.notices, f"Only the newest {read} purchases fit into this model’s context."))
     state = replace(state, model=reasoner.info)
     yield state
     yield from _written(state, history, domain, reasoner, ranker, encoder, k, stop or threading.Event())

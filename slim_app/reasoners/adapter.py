@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from slim_app.errors import SlimError
@@ -24,27 +25,37 @@ def check_adapter(adapter: Path, base: Path) -> None:
         ) from None
     if kind[:2] != ["adapter", "lora"]:
         raise SlimError(f"{adapter.name} is not a LoRA adapter (type “{kind[0] or 'none'}”). {repair}")
-    base_reader = GGUFReader(base)
-    if kind[2] != _text(base_reader, "general.architecture"):
+    architecture, shapes = _base(base)
+    if kind[2] != architecture:
         raise SlimError(
             f"The adapter {adapter.name} is for a {kind[2] or 'nameless'} model, not for {base.name}. {repair}"
         )
-    shapes = {tensor.name: tuple(int(n) for n in tensor.shape) for tensor in base_reader.tensors}
-    for name, shape in tensors.items():
-        stem, _, part = name.rpartition(".")
-        if part not in {"lora_a", "lora_b"}:
-            continue
-        # GGUF lists dimensions innermost first: weight (in, out), lora_a (in, r), lora_b (r, out)
-        target = shapes.get(stem)
-        fits = target is not None and len(shape) == len(target) == 2
-        fits = fits and (shape[0] == target[0] if part == "lora_a" else shape[1] == target[1])
-        if not fits:
-            raise SlimError(
-                f"The adapter {adapter.name} does not fit {base.name}: {name} has shape {shape}, the base has "
-                f"{target or 'no such tensor'}. {repair}"
-            )
-    if not any(name.endswith(".lora_a") for name in tensors):
+    stems = {name.removesuffix(".lora_a").removesuffix(".lora_b") for name in tensors if ".lora_" in name}
+    if not stems:
         raise SlimError(f"The adapter {adapter.name} holds no LoRA weights. {repair}")
+    for stem in sorted(stems):
+        a, b, target = tensors.get(f"{stem}.lora_a", ()), tensors.get(f"{stem}.lora_b", ()), shapes.get(stem, ())
+        # GGUF lists dimensions innermost first: weight (in, out), lora_a (in, r), lora_b (r, out)
+        if not (len(a) == len(b) == len(target) == 2 and (a[0], b[1]) == target and a[1] == b[0]):
+            raise SlimError(
+                f"The adapter {adapter.name} does not fit {base.name}: for {stem} it has {a or 'nothing'} and "
+                f"{b or 'nothing'}, the base has {target or 'no such tensor'}. {repair}"
+            )
+
+
+@cache
+def _base(base: Path) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """Architecture and shapes of the base model; reading its vocabulary takes a second or two."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(base)
+        shapes = {tensor.name: tuple(int(n) for n in tensor.shape) for tensor in reader.tensors}
+        return _text(reader, "general.architecture"), shapes
+    except Exception as error:
+        raise SlimError(
+            f"The model {base.name} is not a readable GGUF file ({type(error).__name__}). Install the weights again."
+        ) from None
 
 
 def _text(reader, key: str) -> str:

@@ -13,6 +13,10 @@ class Reasoner(Protocol):
 
     info: ModelInfo
 
+    def read(self, history: Sequence[Item]) -> Sequence[Item]:
+        """The purchases that its prompt holds: the newest 20, or fewer where they do not fit."""
+        ...
+
     def prompt(self, history: Sequence[Item]) -> str:
         """The exact words that the model reads; empty for stored rationales."""
         ...

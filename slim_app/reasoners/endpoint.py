@@ -15,7 +15,7 @@ from slim_app.reasoners.address import checked_url
 from slim_app.reasoners.call import Call, Put
 from slim_app.reasoners.faults import Broken, Faults, retry_pause
 from slim_app.reasoners.think import ThinkFilter
-from slim_app.schema import Item, ModelInfo, RunStats
+from slim_app.schema import Item, ModelInfo, RunStats, shown
 
 HEARTBEAT = 0.1
 """Seconds after which the generator wakes up even though nothing arrived, so that it can be closed."""
@@ -59,6 +59,10 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.role}, {self._faults.where})"
+
+    def read(self, history: Sequence[Item]) -> Sequence[Item]:
+        """The newest `MAX_HISTORY` purchases."""
+        return shown(history)
 
     def prompt(self, history: Sequence[Item]) -> str:
         """T_t or T_s, filled."""

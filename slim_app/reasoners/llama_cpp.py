@@ -13,6 +13,7 @@ import queue
 import secrets
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,13 @@ from slim_app import weights
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, clean_title, student_prompt
 from slim_app.reasoners.grammar import UNTUNED_OPENING, rationale_grammar
-from slim_app.schema import Item, ModelInfo, RunStats
+from slim_app.schema import Item, ModelInfo, RunStats, shown
 
 DEFAULT_STUDENT = "smollm2-135m"
 CONTEXT_PER_SLOT = 1_536
 """20 titles of 120 characters (about 1,000 tokens at worst), the template, and 300 new tokens."""
+PROMPT_BUDGET = CONTEXT_PER_SLOT - MAX_NEW_TOKENS - 64
+"""Tokens that T_s may take; 64 are the chat template's."""
 REPEAT_PENALTY = 1.1
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
@@ -66,7 +69,8 @@ class Engine:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or os.cpu_count() or 1
         params.verbosity = -1
         # the server also listens on a loopback port: nobody else on the machine needs to reach it
-        params.api_keys = [secrets.token_hex(16)]
+        self._key = secrets.token_hex(16)
+        params.api_keys = [self._key]
         params.ui = False
         if adapter is not None:
             params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
@@ -87,6 +91,16 @@ class Engine:
             self._server.handle_chat_completions(request, lambda event: on_event(event) or _exiting.is_set())
         finally:
             _running.discard(thread)
+
+    def count_tokens(self, text: str) -> int:
+        """Exact number of tokens of a text; asked of the server, since the binding has no tokenizer of its own."""
+        if len(text.encode()) < PROMPT_BUDGET:
+            return 0  # a token is at least one byte: it fits, whatever the number
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        body = json.dumps({"content": text}).encode()
+        request = urllib.request.Request(f"{self._server.listening_address}/tokenize", body, headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            return len(json.load(answer)["tokens"])
 
     def warm_up(self) -> None:
         """One token in every slot, so that the first visitor finds code and weights in memory."""
@@ -120,9 +134,16 @@ class LlamaCppReasoner:
             device="CPU",
         )
 
+    def read(self, history: Sequence[Item]) -> Sequence[Item]:
+        """The newest purchases that fit into a slot's context (titles in some scripts take a token a byte)."""
+        read = shown(history)
+        while len(read) > 1 and self.engine.count_tokens(student_prompt(read)) > PROMPT_BUDGET:
+            read = read[max(1, len(read) // 8) :]
+        return read
+
     def prompt(self, history: Sequence[Item]) -> str:
         """T_s, filled."""
-        return student_prompt(history)
+        return student_prompt(self.read(history))
 
     def request(self, history: Sequence[Item]) -> dict:
         """The whole chat request: greedy, so the same history always gets the same rationale."""
