@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slim_app.rationale import LIMITS, MAX_ENTRY_CHARS, format_rationale, parse
+from slim_app.rationale import LIMITS, format_rationale, parse
+from slim_app.rationale_text import MAX_ENTRY_CHARS
 from slim_app.schema import Rationale
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)

@@ -62,13 +62,9 @@ def load(spec: str) -> Source:
     Raises:
         SlimError: a missing file or a bad line, with its place and what to do.
     """
-    left, _, right = spec.partition("=")
-    if right:
-        file, folder = Path(left), Path(right)
-        rows = tuple(_dataset_rows(file, folder))
-    else:
-        file = Path(left) / "shoppers.jsonl"
-        rows = tuple(_demo_rows(file))
+    left, _, folder = spec.partition("=")
+    file = Path(left) if folder else Path(left) / "shoppers.jsonl"
+    rows = tuple(_dataset_rows(file, Path(folder)) if folder else _demo_rows(file))
     if not rows:
         raise SlimError(f"{file} holds no rationales. Collect some first, or leave this --data out.")
     return Source(file, hashlib.sha256(file.read_bytes()).hexdigest(), rows)
@@ -130,10 +126,11 @@ def _text(record: Mapping[str, Any], place: str) -> str:
     return format_rationale(record["step1"], record["step2"], record["step3"])
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
+def _lines(file: Path) -> Iterator[tuple[str, str]]:
+    """(place for messages, line) of each line that is not blank."""
     try:
         with file.open(encoding="utf-8") as stream:
-            yield from enumerate(stream, start=1)
+            yield from ((f"{file}, line {n}", line.rstrip("\n")) for n, line in enumerate(stream, 1) if line.strip())
     except OSError as error:
         raise SlimError(f"Cannot read {file} ({error.strerror}). Check the --data flag.") from None
     except UnicodeDecodeError:
@@ -141,22 +138,20 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in _lines(file):
-        place = f"{file}, line {number}"
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                raise SlimError(f"{place}: not valid JSON, perhaps cut off. Repair or remove the line.") from None
-            if not isinstance(record, dict):
-                raise SlimError(f"{place}: not a JSON object. Repair or remove the line.")
-            yield place, record
+    for place, line in _lines(file):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            raise SlimError(f"{place}: not valid JSON, perhaps cut off. Repair or remove the line.") from None
+        if not isinstance(record, dict):
+            raise SlimError(f"{place}: not a JSON object. Repair or remove the line.")
+        yield place, record
 
 
 def _tsv(file: Path) -> Iterator[tuple[str, str]]:
-    for number, line in _lines(file):
-        left, tab, right = line.rstrip("\n").partition("\t")
+    for number, (place, line) in enumerate(_lines(file)):
+        left, tab, right = line.partition("\t")
         if not tab:
-            raise SlimError(f"{file}, line {number}: no tab. Two columns are needed; repair or remove the line.")
-        if number > 1:  # the first line names the columns
+            raise SlimError(f"{place}: no tab. Two columns are needed; repair or remove the line.")
+        if number:  # the first line names the columns
             yield left, right

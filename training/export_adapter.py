@@ -21,7 +21,6 @@ from safetensors.numpy import load_file
 
 from slim_app import weights
 from slim_app.errors import SlimError
-from slim_app.prompts import MAX_NEW_TOKENS
 from slim_app.reasoners.adapter import check_adapter
 from slim_app.reasoners.llama_cpp import Engine, LlamaCppReasoner
 from training import data
@@ -71,16 +70,13 @@ def export(folder: Path, base: Path, file: Path) -> None:
     heads, kv_heads = (int(fields[f"{arch}.attention.head_count{end}"].contents()) for end in ("", "_kv"))
     file.parent.mkdir(parents=True, exist_ok=True)
     writer = GGUFWriter(file, arch)
-    writer.add_string("general.type", "adapter")
-    writer.add_string("general.name", "SLIM student")
-    writer.add_string("adapter.type", "lora")
+    for key, text in (("general.type", "adapter"), ("general.name", "SLIM student"), ("adapter.type", "lora")):
+        writer.add_string(key, text)
     writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
     for name, value in sorted(gguf_tensors(tensors, heads, kv_heads).items()):
         writer.add_tensor(name, value)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        write()
     check_adapter(file, base)
 
 
@@ -96,16 +92,13 @@ def compare(folder: Path, base: str, file: Path, rows: Sequence[data.Row]) -> li
 
     tokenizer = load_tokenizer(base)
     model = PeftModel.from_pretrained(load_base(base, torch.float32), folder).eval()
-    engine = Engine(base, file, slots=1)
-    reasoner = LlamaCppReasoner(engine, tuned=True, grammar=False)
+    reasoner = LlamaCppReasoner(Engine(base, file, slots=1), tuned=True, grammar=False)
     found = []
     for row in rows:
         answer: list[dict] = []
-        # no penalty: it is llama.cpp's alone
-        request = reasoner.request(row.history) | {"repeat_penalty": 1.0, "stream": False, "logprobs": True,
-                                                   "max_tokens": MAX_NEW_TOKENS}
-        request.pop("stream_options")
-        engine.chat(request, answer.append)
+        request = reasoner.request(row.history) | {"stream": False, "stream_options": None, "logprobs": True}
+        request["repeat_penalty"] = 1.0  # llama.cpp's alone
+        reasoner.engine.chat(request, answer.append)
         if "error" in answer[-1]:
             raise SlimError(f"llama.cpp did not accept the adapter: {answer[-1]['error']}. Export it again.")
         entries = answer[-1]["choices"][0]["logprobs"]["content"]
@@ -144,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         export(args.adapter, base, file)
         trained = args.adapter.parent / "meta.json"
         meta = json.loads(trained.read_text("utf-8")) if trained.exists() else {}
-        _, held_out = data.split([row for spec in args.data for row in data.load(spec).rows])
+        held_out = data.split([row for spec in args.data for row in data.load(spec).rows])[1]
         checks = compare(args.adapter, args.base, file, held_out[: args.rows]) if held_out else []
         for number, check in enumerate(checks, start=1):
             print(f"prompt {number}: {check}")
