@@ -33,6 +33,7 @@ class TextEncoder:
         self._load_lock = threading.Lock()
         self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
         self._cache_lock = threading.Lock()
+        self._forward_lock = threading.Lock()
 
     def load(self) -> None:
         """Load the weights now, for those who would rather wait at the start than at the first request.
@@ -73,10 +74,10 @@ class TextEncoder:
             return np.zeros((0, self.dimension), np.float32)
         return np.stack([known[text] for text in texts])
 
-    def encode_many(self, texts: Sequence[str], chunk: int = 256) -> Iterator[tuple[int, np.ndarray]]:
+    def encode_many(self, texts: Sequence[str], chunk: int = 64) -> Iterator[tuple[int, np.ndarray]]:
         """Encode a catalogue in steps: yields (texts done so far, vectors of this step), past the query cache.
 
-        Longest texts first inside a step would save padding; steps keep the order so that progress is honest.
+        Steps are short, so that visitors whose rationales are being ranked get their turn in between.
         """
         for start in range(0, len(texts), chunk):
             vectors = self._forward(list(texts[start : start + chunk]))
@@ -84,9 +85,10 @@ class TextEncoder:
 
     def _forward(self, texts: list[str]) -> np.ndarray:
         self.load()
-        vectors = self._model.encode(
-            texts, batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
-        )
+        with self._forward_lock:  # its tokenizer is not safe for threads ("Already borrowed")
+            vectors = self._model.encode(
+                texts, batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+            )
         return np.asarray(vectors, np.float32)
 
 

@@ -163,7 +163,7 @@ def _read_unmarked(text: str, finished: bool) -> tuple[Found, int, set[int], boo
         found[2] = read_entries("\n".join(["", *lists[0]]), 2, [], not finished)
     if len(lists) > 1 or finished:
         rest = lists[1:] or lists
-        lines = [line for lines in rest for line in lines]
+        lines = [line for part in rest for line in part]
         found[3] = read_entries("\n".join(["", *lines]), 3, found.get(2, []), False)
     return {step: entries for step, entries in found.items() if entries}, max(found), set(), False
 

@@ -99,10 +99,10 @@ def domains(encoder) -> dict[str, Domain]:
 
 @pytest.fixture(scope="session")
 def engine():
-    """The embedded llama.cpp engine with its untuned base."""
+    """The embedded llama.cpp engine with its untuned base. One thread: several wait for each other on busy cores."""
     from slim_app.reasoners.llama_cpp import Engine
 
-    return Engine(slots=4)
+    return Engine(slots=4, threads=1)
 
 
 # -- the real app in a process of its own, and a browser that watches what its pages do ------------------

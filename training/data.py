@@ -1,16 +1,15 @@
 """Teacher rationales with their purchase histories: the rows that the student learns from (METHOD.md, chain 1-2).
 
-Two kinds of source:
-
-- a JSONL of rationales beside a dataset folder with `items.tsv` (item_id, title) and `sequences.tsv` (user_id, item
-  ids oldest first); a rationale's `upto` says how many items of the sequence its writer saw;
-- a demo domain folder with `items.jsonl` and `shoppers.jsonl`, where the whole history was seen.
+A source is either a JSONL of rationales with a dataset folder (`items.tsv`: item_id, title; `sequences.tsv`: user_id,
+item ids oldest first; a rationale's `upto` says how many of them its writer saw), or a demo domain folder
+(`items.jsonl`, `shoppers.jsonl`: the whole history was seen).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,7 @@ from slim_app.rationale import format_rationale
 from slim_app.schema import Item
 
 ENTRIES = 5
-HELD_OUT_SHARE = 10
-"""One in ten users is never trained on."""
+HELD_OUT_SHARE = 10  # one in ten users is never trained on
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from, as meta.json records it."""
+    """Where rows come from."""
 
     file: Path
     sha256: str
@@ -76,11 +74,9 @@ def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     Raises:
         SlimError: the same person twice, which could put one of them on both sides in disguise.
     """
-    seen: set[str] = set()
-    for row in rows:
-        if row.key in seen:
-            raise SlimError(f"The user {row.key} appears twice in the rationales. Remove one of the rows.")
-        seen.add(row.key)
+    twice = [key for key, times in Counter(row.key for row in rows).items() if times > 1]
+    if twice:
+        raise SlimError(f"The user {twice[0]} appears twice in the rationales. Remove one of the rows.")
     held_out = sorted((r for r in rows if r.held_out), key=lambda r: hashlib.sha256(r.key.encode()).digest())
     return [r for r in rows if not r.held_out], held_out
 
@@ -103,7 +99,7 @@ def _demo_rows(file: Path) -> Iterator[Row]:
     for place, record in _jsonl(file):
         history = record.get("history")
         if not isinstance(history, list) or not history:
-            raise SlimError(f"{place}: the shopper has no `history`. Give it at least one item id, or remove the row.")
+            raise SlimError(f"{place}: the shopper has no `history`. Give it item ids, or remove the row.")
         items = _items(history, titles, place)
         yield Row(str(record.get("shopper_id", "")), f"demo-{file.parent.name}", items, _text(record, place))
 
@@ -116,7 +112,7 @@ def _items(ids: Sequence[str], titles: Mapping[str, str], place: str) -> tuple[I
 
 
 def _text(record: Mapping[str, Any], place: str) -> str:
-    """The canonical rationale; every step must be there, because the student copies whatever form it is shown."""
+    """The canonical rationale; every step must be there, because the student copies the form that it is shown."""
     if not isinstance(record.get("step1"), str) or not record["step1"].strip():
         raise SlimError(f"{place}: `step1` must be a text. Collect this rationale again, or remove the row.")
     for key in ("step2", "step3"):
@@ -131,10 +127,8 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
     try:
         with file.open(encoding="utf-8") as stream:
             yield from ((f"{file}, line {n}", line.rstrip("\n")) for n, line in enumerate(stream, 1) if line.strip())
-    except OSError as error:
-        raise SlimError(f"Cannot read {file} ({error.strerror}). Check the --data flag.") from None
-    except UnicodeDecodeError:
-        raise SlimError(f"{file} is not UTF-8 text. Check the --data flag.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SlimError(f"Cannot read {file} as UTF-8 text ({error}). Check the --data flag.") from None
 
 
 def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

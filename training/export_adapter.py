@@ -27,10 +27,8 @@ from training import data
 from training.batches import encode
 from training.student import load_base, load_tokenizer
 
-MODULES = {
-    "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
-    "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
-}
+MODULES = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
+           "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
 _NAME = re.compile(r".*\.layers\.(\d+)\.\w+\.(\w+)\.lora_([AB])\.weight")
 
 
@@ -44,8 +42,7 @@ def gguf_tensors(tensors: dict[str, np.ndarray], heads: int, kv_heads: int) -> d
     for name, value in tensors.items():
         found = _NAME.fullmatch(name)
         if not found or found[2] not in MODULES:
-            raise SlimError(f"The adapter has weights for “{name}”, which llama.cpp's Llama models do not have. "
-                            "Train with --targets all-linear on a Llama model.")
+            raise SlimError(f"llama.cpp's Llama models have no “{name}”. Train a Llama with --targets all-linear.")
         layer, module, part = found.groups()
         if part == "B" and module in {"q_proj", "k_proj"}:
             groups = heads if module == "q_proj" else kv_heads
@@ -75,8 +72,10 @@ def export(folder: Path, base: Path, file: Path) -> None:
     writer.add_float32("adapter.lora.alpha", float(config["lora_alpha"]))
     for name, value in sorted(gguf_tensors(tensors, heads, kv_heads).items()):
         writer.add_tensor(name, value)
-    for write in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
-        write()
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
     check_adapter(file, base)
 
 
@@ -100,7 +99,7 @@ def compare(folder: Path, base: str, file: Path, rows: Sequence[data.Row]) -> li
         request["repeat_penalty"] = 1.0  # llama.cpp's alone
         reasoner.engine.chat(request, answer.append)
         if "error" in answer[-1]:
-            raise SlimError(f"llama.cpp did not accept the adapter: {answer[-1]['error']}. Export it again.")
+            raise SlimError(f"llama.cpp did not answer ({answer[-1]['error']}). Export the adapter again.")
         entries = answer[-1]["choices"][0]["logprobs"]["content"]
         written = torch.tensor([entry["id"] for entry in entries])
         prompt = encode(row, tokenizer).prompt
@@ -122,8 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("adapter", type=Path, help="PEFT adapter folder (distill's OUT/adapter)")
     parser.add_argument("--out", type=Path, required=True, help="student folder for adapter.gguf and meta.json")
     parser.add_argument("--base", default="", help="the GGUF base; default: the embedded one")
-    parser.add_argument("--data", action="append", default=[], metavar="SPEC",
-                        help="as for distill: its held-out rows are the prompts of the check; repeatable")
+    parser.add_argument("--data", action="append", default=[], help="as for distill: held-out rows are the prompts")
     parser.add_argument("--rows", type=int, default=5, help="prompts of the check")
     return parser
 
@@ -135,12 +133,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         base, file = weights.resolve(weights.STUDENT_BASE, args.base), args.out / "adapter.gguf"
         export(args.adapter, base, file)
-        trained = args.adapter.parent / "meta.json"
-        meta = json.loads(trained.read_text("utf-8")) if trained.exists() else {}
+        run = args.adapter.parent / "meta.json"
+        meta = json.loads(run.read_text("utf-8")) if run.exists() else {}
         held_out = data.split([row for spec in args.data for row in data.load(spec).rows])[1]
         checks = compare(args.adapter, args.base, file, held_out[: args.rows]) if held_out else []
-        for number, check in enumerate(checks, start=1):
-            print(f"prompt {number}: {check}")
+        print(*checks, sep="\n")
         meta |= {"base": base.stem.rpartition(".")[0] or base.stem, "base_file": base.name, "adapter": file.name,
                  "adapter_sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
                  "export": {"dtype": "f16", "transformers_against_llama_cpp": checks}}

@@ -45,7 +45,7 @@ def build(services: Services, signs: StopSigns) -> None:
     first = next(iter(services.domains.values()))
     sample = first.shoppers[0] if first.shoppers else None
     items = first.history(sample) if sample else []
-    c: dict[str, Any] = {"history": gr.State(items), "own": gr.State(None), "result": gr.State(None)}
+    c: dict[str, Any] = {"history": gr.State(items), "own": gr.State(None, time_to_live=3600), "result": gr.State(None)}
     c["domain"] = gr.Radio(
         [(d.label, d.name) for d in services.domains.values()] + [(words.OWN_CATALOGUE, OWN)],
         value=first.name, label="Catalogue", container=False, elem_id="domain",
@@ -100,7 +100,7 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
             info=words.RANKER_HINT, elem_id="ranker",
         )  # fmt: skip
         c["k"] = gr.Slider(1, min(MAX_K, 50), value=10, step=1, label=words.K_LABEL, elem_id="k")
-    c["message"] = panel(f'<p class="notice">{services.missing}</p>' if services.missing else "", "message")
+    c["message"] = panel(render.error(services.missing) if services.missing else "", "message")
     with gr.Row(elem_id="actions"):
         c["run"] = gr.Button(words.RUN, variant="primary", elem_id="run", scale=4, min_width=0)
         c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, min_width=72, interactive=False)
