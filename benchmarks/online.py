@@ -7,6 +7,7 @@
 3. decoding through the app against the bare engine, alternating in the same run (a ratio holds better than figures)
 4. ranking after the last token, evidence included, 10,000 items, every ranker
 5. eight visitors at once: all finish, when each gets its first token, and their tokens/s together
+6. the page itself in headless Chromium (it shares the cores): from the click to the first word and to the last mark
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import socket
 import statistics
 import subprocess
@@ -162,6 +164,41 @@ def together(url: str, histories: list[list[Item]]) -> dict:
     }
 
 
+WATCH = """() => new Promise((done) => {
+  const start = performance.now(), times = {};
+  new MutationObserver(() => {
+    if (!times.first && document.querySelector('#reasoning .seg')) times.first = performance.now() - start;
+    if (document.querySelector('#ranking a[download]')) { times.total = performance.now() - start; done(times); }
+  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+  document.querySelector('#run').click();
+})"""
+
+
+def in_browser(url: str, histories: list[list[Item]]) -> dict | None:
+    """Seconds from the click to the first word and to the finished list; None where there is no Chromium."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        return None
+    from playwright.sync_api import sync_playwright
+
+    seen = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-background-networking"])
+        for history in histories:
+            page = browser.new_page()
+            page.goto(url)
+            page.click("#history [data-act=clear]")
+            page.wait_for_selector("#history .empty")
+            page.locator("#paste-panel button").first.click()
+            page.fill("#paste textarea", "\n".join(item.title for item in history))
+            page.click("#paste-add")
+            page.wait_for_function(f"document.querySelectorAll('#history li').length == {len(history)}")
+            seen.append(page.evaluate(WATCH))
+            page.close()
+        browser.close()
+    return {key: spread(times[key] / 1000 for times in seen) for key in ("first", "total")}
+
+
 def spread(values) -> dict:
     """min, median, max."""
     values = sorted(values)
@@ -197,6 +234,7 @@ def main(args: argparse.Namespace) -> dict:
             sum(a["tokens"] for a in alone) / sum(a["total"] for a in alone), 1
         )
         result["together"] = together(app.url, ten_item_histories(domain, 30)[-args.visitors :])
+        result["page_s"] = in_browser(app.url, histories[:5])
         result["memory_mb"] = round(app.memory_mb())
     finally:
         app.close()

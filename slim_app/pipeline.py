@@ -56,7 +56,8 @@ def explain(
     assert reasoner is not None, "a ranker that uses a rationale needs a reasoner"
     read = len(reasoner.read(history))
     if read < len(shown(history)):
-        state = replace(state, notices=(*state.notices, f"Only the newest {read} purchases fit into this model’s context."))
+        notice = f"Only the newest {read} purchases fit into this model’s context."
+        state = replace(state, notices=(*state.notices, notice))
     state = replace(state, model=reasoner.info)
     yield state
     yield from _written(state, history, domain, reasoner, ranker, encoder, k, stop or threading.Event())

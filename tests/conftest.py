@@ -233,8 +233,9 @@ class Visitor:
         self.ended()
 
     def start(self) -> None:
-        """Press the button; the panels of an earlier run are marked, so that they cannot be taken for the new ones."""
-        self.page.evaluate("for (const el of document.querySelectorAll('#reasoning :is(.cards, p)')) el.dataset.old = ''")
+        """Press the button; panels of an earlier run are marked, so that they cannot be taken for the new ones."""
+        old = "#reasoning :is(.cards, p)"
+        self.page.evaluate(f"for (const el of document.querySelectorAll('{old}')) el.dataset.old = ''")
         self.page.click("#run")
 
     def ended(self) -> None:

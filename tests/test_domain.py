@@ -155,7 +155,7 @@ def test_a_bad_shopper_names_the_line(folder, shopper, words):
 
 
 def test_folders_that_hold_no_domain(tmp_path, folder):
-    with pytest.raises(SlimError, match="no items.jsonl"):
+    with pytest.raises(SlimError, match=r"no items\.jsonl"):
         load_domain(tmp_path, FakeEncoder())
     with pytest.raises(SlimError, match=r"No domain in .*: a domain is a folder with an items.jsonl"):
         load_domains([tmp_path], FakeEncoder())

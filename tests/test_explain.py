@@ -31,7 +31,9 @@ def interest(tiny_domain, fake_encoder):
     return lambda text, *history: only(ground(Rationale(step2=(text,)), history, tiny_domain, fake_encoder))
 
 
-@pytest.mark.parametrize("text", ["Gran Turismo 7 - PlayStation 5", "gran turismo 7", "Gran Turismo® 7 (PlayStation 5)"])
+@pytest.mark.parametrize(
+    "text", ["Gran Turismo 7 - PlayStation 5", "gran turismo 7", "Gran Turismo® 7 (PlayStation 5)"]
+)
 def test_a_product_of_the_catalogue_or_the_history(product, text):
     assert product(text) == ("product", "catalogue", GT7.title, 1.0)
     assert product(text, F1, GT7) == ("product", "history", GT7.title, 1.0)
@@ -101,7 +103,7 @@ def test_an_interest_near_a_category():
 
 
 def test_names_inside_step_one(tiny_domain, fake_encoder):
-    sentence = "You own a Logitech G29 driving force, play gran turismo 7 and like Racing Games from Mojang, not Sony's."
+    sentence = "You own a Logitech G29 driving force, play gran turismo 7 and like Racing Games by Mojang, not Sony's."
     found = ground(Rationale(step1=(sentence,)), [G29, GT7], tiny_domain, fake_encoder)
     assert [(m.text, m.kind, m.status, m.match) for m in found] == [
         ("Logitech G29 driving force", "product", "history", G29.title),  # the longest name wins over "Logitech"

@@ -83,14 +83,14 @@ def test_json_bombs_are_one_line(tiny_catalog, bomb):
     assert item.title == bomb[:300].rstrip(",") + "…"
 
 
-@pytest.mark.parametrize("huge", ["x" * 5_000_000, "é" * 2_000_000, "y\n" * 500_000])
+@pytest.mark.parametrize("huge", ["x" * 10_000_000, "é" * 10_000_000, "y\n" * 300_000])
 def test_megabytes_do_not_take_long(tiny_catalog, huge):
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         assert len(parse_history(huge, tiny_catalog)) == 1
     except SlimError as error:
         assert "at most 1,000" in str(error)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 1
 
 
 def test_typing_errors_are_forgiven_in_the_newest_twenty_only(tiny_catalog):

@@ -13,9 +13,16 @@ import pytest
 from gguf import GGUFWriter
 
 from slim_app.errors import SlimError
-from slim_app.prompts import PROMPT_VERSION
+from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION
 from slim_app.rationale import parse
-from slim_app.reasoners.llama_cpp import DEFAULT_STUDENT, Engine, LlamaCppReasoner, read_student
+from slim_app.reasoners.llama_cpp import (
+    CONTEXT_PER_SLOT,
+    DEFAULT_STUDENT,
+    PROMPT_BUDGET,
+    Engine,
+    LlamaCppReasoner,
+    read_student,
+)
 from slim_app.schema import Item, RunStats
 
 GAMES = [Item("1", "Gran Turismo 7 - PlayStation 5"), Item("2", "F1 23 - PlayStation 5")]
@@ -94,7 +101,7 @@ def test_the_model_says_what_it_is(short):
 def test_closing_frees_the_slot(engine, short):
     """More runs are begun and left than there are slots; the next one must not wait for their 300 tokens."""
     long = LlamaCppReasoner(engine, tuned=False)
-    stats = [RunStats() for _ in range(engine.slots + 2)]
+    stats = [RunStats() for _ in range(engine.slots + 1)]
     for run in stats:
         deltas = long.stream(GAMES, run)
         assert any(delta for delta in deltas)  # stops at the first text
@@ -110,13 +117,30 @@ def test_closing_frees_the_slot(engine, short):
     assert last.finish_reason == "length"
 
 
-@pytest.mark.parametrize("title", ["游戏" * 60, "🎮" * 120, "q1" * 60], ids=["chinese", "emoji", "digits"])
-def test_a_prompt_beyond_the_context_gets_words(short, title):
+@pytest.mark.parametrize(("title", "most"), [("游戏" * 60, 6), ("🎮" * 120, 6), ("q1" * 60, 15), ("𓀀" * 120, 4)])
+def test_a_long_history_keeps_the_newest_purchases_that_fit(short, title, most):
+    history = [*GAMES, *[Item("", f"{title}{n}") for n in range(18)], Item("", "游"), GAMES[0]]
+    read = short.read(history)
+    assert list(read) == history[-len(read) :]
+    assert 2 < len(read) <= most
+    assert short.engine.count_tokens(short.prompt(history)) <= PROMPT_BUDGET
+    assert list(short.read(GAMES)) == GAMES
+    assert list(short.read([Item("", title)])) == [Item("", title)]
+
+
+def test_the_longest_prompt_is_answered(short):
+    stats = RunStats()
+    assert written(short, [Item("", "🎮" * 120)] * 20, stats)
+    assert 600 < stats.prompt_tokens <= CONTEXT_PER_SLOT - MAX_NEW_TOKENS
+    assert stats.finish_reason == "length"
+
+
+def test_an_engine_that_refuses_gets_words(short, monkeypatch):
+    monkeypatch.setattr(short, "read", lambda history: history)
     stats = RunStats()
     with pytest.raises(SlimError, match=r"The student could not answer \(.*Shorten the history and run it again"):
-        written(short, [Item("", title)] * 20, stats)
+        written(short, [Item("", "🎮" * 120)] * 20, stats)
     assert stats.finish_reason == "error"
-    assert written(short, [Item("", title)] * 2), "the engine is alive"
 
 
 def make_adapter(path: Path, arch: str = "llama", kind: str = "adapter", a=(1, 576), b=(576, 1), fill: float = 0.0,

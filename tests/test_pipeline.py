@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import pytest
 from conftest import TINY, FakeEncoder
@@ -15,7 +16,7 @@ from slim_app.pipeline import explain, rank_rationale
 from slim_app.rationale import parse
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.text_match import RANKERS
-from slim_app.schema import Item, ModelInfo, RunStats, State
+from slim_app.schema import Item, ModelInfo, RunStats, State, shown
 
 TEXT = (
     "Step 1: You like racing. You also like farms.\n"
@@ -30,14 +31,21 @@ REASONING = RANKERS["reasoning"]
 class Scripted:
     """A writer that plays a script: text to write, functions to call, errors to raise."""
 
-    def __init__(self, *script, finish: str = "stop") -> None:
+    def __init__(self, *script, finish: str = "stop", room: int = 20) -> None:
         self.info = ModelInfo("Scripted", prompt_version="test")
-        self.script, self.finish = script, finish
+        self.script, self.finish, self.room = script, finish, room
         self.closed = threading.Event()
         self.histories: list[Sequence[Item]] = []
 
+    def read(self, history: Sequence[Item]) -> Sequence[Item]:
+        return shown(history)[-self.room :]
+
     def stream(self, history: Sequence[Item], stats: RunStats) -> Iterator[str]:
         self.histories.append(history)
+        self.playing = self._play(stats)  # held here, so that only an explicit close ends it early
+        return self.playing
+
+    def _play(self, stats: RunStats) -> Iterator[str]:
         try:
             for step in self.script:
                 if isinstance(step, Exception):
@@ -69,10 +77,10 @@ def test_the_states_grow_and_the_last_is_whole(run, tiny_domain, fake_encoder):
     writer = Scripted("", *WORDS)
     states = run(writer)
     assert [state.status for state in states] == ["reading"] * 2 + ["writing"] * len(WORDS) + ["done"]
-    assert all(len(a.rationale.text) <= len(b.rationale.text) for a, b in zip(states, states[1:], strict=False))
+    assert all(len(a.rationale.text) <= len(b.rationale.text) for a, b in pairwise(states))
     assert [state.stats.tokens for state in states[2:-1]] == list(range(1, len(WORDS) + 1)), "each state is a snapshot"
     keys = [[segment.key for segment in state.rationale.segments()] for state in states]
-    assert all(a == b[: len(a)] for a, b in zip(keys, keys[1:], strict=False))
+    assert all(a == b[: len(a)] for a, b in pairwise(keys))
     first_list = next(n for n, state in enumerate(states) if state.recommendations)
     assert states[first_list].rationale.step1 == ("You like racing.", "You"), "ranked as soon as a segment has ended"
     assert all(len(state.recommendations) == 5 for state in states[first_list:])
@@ -193,9 +201,11 @@ def test_notices_about_long_histories_and_titles(run):
     history = [Item("", "old " * 100)] + [Item("", f"Thing {n}") for n in range(19)] + [Item("", "long " * 30)]
     states = run(Scripted(TEXT), history=history)
     expected = (
-        "Only the newest 20 of 21 purchases are read.", "1 title is longer than 120 characters and shortened for the model.",
-    )  # fmt: skip
+        "Only the newest 20 of 21 purchases are read.",
+        "1 title is longer than 120 characters and shortened for the model.",
+    )
     assert all(state.notices == expected for state in states)
+    assert "Only the newest 3 purchases fit" in run(Scripted(TEXT, room=3), history=history)[-1].notices[2]
     assert "2 titles are longer" in run(Scripted(TEXT), history=[history[0]] * 2)[-1].notices[0]
 
 

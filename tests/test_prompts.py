@@ -36,7 +36,8 @@ Here are the products that a person has purchased, oldest first:
 3. F1 23 – PS5
 
 Reason step by step about what this person may buy next.
-Step 1: Summarize the person's preferences from the purchase history, in one or two sentences addressed to them as "you".
+Step 1: Summarize the person's preferences from the purchase history, in one or two sentences addressed to them as \
+"you".
 Step 2: Recommend five product categories or brands that follow from these preferences.
 Step 3: Recommend five specific products, by their full names, that belong to those categories or brands. Do not \
 repeat a product of the history.

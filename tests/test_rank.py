@@ -81,7 +81,7 @@ def test_evidence_may_be_a_purchase(hand):
 
 
 def test_bought_items_are_never_in_the_list(random_domain, random_encoder):
-    history = list(random_domain.catalog.items[:150]) + [Item("", "own words")]
+    history = [*random_domain.catalog.items[:150], Item("", "own words")]
     for ranker in RANKERS.values():
         found = rank(history, RATIONALE, random_domain, random_encoder, ranker, 100)
         assert set(ids(found)) == {f"R{n}" for n in range(150, 200)}, ranker.name

