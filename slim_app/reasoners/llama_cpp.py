@@ -26,7 +26,7 @@ from slim_app.schema import Item, ModelInfo, RunStats, shown
 
 DEFAULT_STUDENT = "smollm2-135m"
 CONTEXT_PER_SLOT = 1_536
-"""20 titles of 120 characters (about 1,000 tokens at worst), the template, and 300 new tokens."""
+"""The template, 300 new tokens and 20 English titles of 120 characters; other scripts may fill it with fewer."""
 PROMPT_BUDGET = CONTEXT_PER_SLOT - MAX_NEW_TOKENS - 64
 """Tokens that T_s may take; 64 are the chat template's."""
 REPEAT_PENALTY = 1.1
@@ -92,15 +92,22 @@ class Engine:
         finally:
             _running.discard(thread)
 
-    def count_tokens(self, text: str) -> int:
-        """Exact number of tokens of a text; asked of the server, since the binding has no tokenizer of its own."""
-        if len(text.encode()) < PROMPT_BUDGET:
-            return 0  # a token is at least one byte: it fits, whatever the number
+    def fits(self, prompt: str) -> bool:
+        """Whether a prompt leaves room for a rationale; counted by the server, the binding has no tokenizer.
+
+        Raises:
+            SlimError: the engine does not answer.
+        """
+        if len(prompt.encode()) <= PROMPT_BUDGET:
+            return True  # a token is at least one byte
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        body = json.dumps({"content": text}).encode()
+        body = json.dumps({"content": prompt}).encode()
         request = urllib.request.Request(f"{self._server.listening_address}/tokenize", body, headers)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-            return len(json.load(answer)["tokens"])
+        try:  # straight to loopback, whatever proxy the environment names
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+                return len(json.load(answer)["tokens"]) <= PROMPT_BUDGET
+        except OSError as error:
+            raise SlimError(f"The student does not answer ({error}). Restart the app.") from None
 
     def warm_up(self) -> None:
         """One token in every slot, so that the first visitor finds code and weights in memory."""
@@ -137,7 +144,7 @@ class LlamaCppReasoner:
     def read(self, history: Sequence[Item]) -> Sequence[Item]:
         """The newest purchases that fit into a slot's context (titles in some scripts take a token a byte)."""
         read = shown(history)
-        while len(read) > 1 and self.engine.count_tokens(student_prompt(read)) > PROMPT_BUDGET:
+        while len(read) > 1 and not self.engine.fits(student_prompt(read)):
             read = read[max(1, len(read) // 8) :]
         return read
 

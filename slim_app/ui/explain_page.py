@@ -181,9 +181,6 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
                 )
             yield page
 
-    def start(ranker):
-        return on_page(handlers.start(ranker))
-
     def run(history, name, own, writer, ranker, k, request: gr.Request):
         for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash):
             yield on_page(update)
@@ -221,7 +218,7 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         **PRIVATE,
     )
     run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
-    c["run"].click(start, [c["ranker"]], everything, queue=False, **PRIVATE).then(
+    c["run"].click(
         run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE
     )
     c["stop"].click(stop, None, None, queue=False, **PRIVATE)

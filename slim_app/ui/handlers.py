@@ -13,7 +13,7 @@ from slim_app.errors import SlimError
 from slim_app.pipeline import explain
 from slim_app.prompts import clean_title
 from slim_app.recommenders.text_match import get_ranker
-from slim_app.schema import Item, ModelInfo, Shopper, State
+from slim_app.schema import Item, Shopper, State
 from slim_app.services import Services
 from slim_app.tables import items_from, read_table
 from slim_app.ui import render, render_rationale, words
@@ -94,16 +94,6 @@ class Handlers:
 
     # -- explaining -----------------------------------------------------------------------------------
 
-    def start(self, ranker: str) -> Update:
-        """At once, before any waiting: the page shows that the click was heard."""
-        waiting = State("reading", model=ModelInfo(words.WAITING, kind="none", note=""))
-        return {
-            "reasoning": render_rationale.waiting(waiting),
-            "ranking": render.ranking(None),
-            "message": "",
-            "running": True,
-        }
-
     def run(
         self, history: list[Item], name: str, own: Domain | None, writer: str, ranker: str, k: int, session: str | None
     ) -> Iterator[Update]:
@@ -117,7 +107,12 @@ class Handlers:
             domain = self.services.domain(name, own)
             chosen = get_ranker(ranker)
             reasoner = self.services.reasoner(writer, name) if chosen.uses_rationale else None
-            yield {"prompt": render_rationale.prompt(reasoner.prompt(history) if reasoner else "")}
+            yield {
+                "prompt": render_rationale.prompt(reasoner.prompt(history) if reasoner else ""),
+                "ranking": render.ranking(None),
+                "message": "",
+                "running": True,
+            }
             for state in explain(history, domain, reasoner, chosen, self.services.encoder, k, sign):
                 update: Update = {"reasoning": render_rationale.reasoning(state)}
                 if state.recommendations is not ranked:

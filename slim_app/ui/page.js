@@ -12,12 +12,22 @@
   document.addEventListener("focusout", () => light(""));
   document.addEventListener("click", (event) => { const key = keyOf(event.target); if (key) light(key); });
 
+  // A click is answered at once, even while the server lets it wait: the first redraw ends the waiting.
+  const ask = () => {
+    document.body.classList.add("slim-asked");
+    const panel = document.querySelector("#reasoning");
+    const seen = new MutationObserver(() => { document.body.classList.remove("slim-asked"); seen.disconnect(); });
+    if (panel) seen.observe(panel, { childList: true, subtree: true, characterData: true });
+  };
+
   // On a phone the story runs top to bottom: follow it, and unfold a finished card on demand.
   const narrow = () => window.matchMedia("(max-width: 768px)").matches;
   const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element)) return;
-    if (event.target.closest("#run") && narrow())
+    const run = event.target.closest("#run");
+    if (run && !run.disabled) ask();
+    if (run && narrow())
       document.querySelector("#beat-2")?.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });
     const fold = event.target.closest(".fold");
     if (fold) fold.setAttribute("aria-expanded", String(fold.closest(".card").classList.toggle("unfolded")));

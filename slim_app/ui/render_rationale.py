@@ -11,21 +11,18 @@ from slim_app.ui.escape import bdi, esc
 
 ENTRIES = 5
 """Entries that Step 2 and Step 3 are asked for."""
+_WAITING = f'<p class="notice waiting" role="status">{words.WAITING}</p>'
+"""Shown by the page's script between the click and the first answer: while other visitors have all places."""
 
 
 def reasoning(state: State | None) -> str:
     """The three step cards, their marks, and the line of figures below."""
     if state is None:
-        return _cards(Rationale(), (), "idle") + _figures(None)
+        return _cards(Rationale(), (), "idle") + _figures(None) + _WAITING
     if state.model.kind == "none" and not state.rationale.text:
-        return f'<p class="empty">{words.NO_REASONING}</p>'
+        return f'<p class="empty">{words.NO_REASONING}</p>{_WAITING}'
     cards = _cards(state.rationale, state.grounding, state.status)
-    return _alerts(state) + cards + _counts(state) + _figures(state) + _notes(state)
-
-
-def waiting(state: State) -> str:
-    """The cards of a run that has been asked for and has not begun."""
-    return _cards(Rationale(), (), "reading") + f'<p class="figures" role="status">{esc(state.model.name)}</p>'
+    return _alerts(state) + cards + _counts(state) + _figures(state) + _notes(state) + _WAITING
 
 
 def _alerts(state: State) -> str:
