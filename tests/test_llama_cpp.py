@@ -18,7 +18,6 @@ from slim_app.rationale import parse
 from slim_app.reasoners.llama_cpp import (
     CONTEXT_PER_SLOT,
     DEFAULT_STUDENT,
-    PROMPT_BUDGET,
     Engine,
     LlamaCppReasoner,
     read_student,
@@ -123,7 +122,7 @@ def test_a_long_history_keeps_the_newest_purchases_that_fit(short, title, most):
     read = short.read(history)
     assert list(read) == history[-len(read) :]
     assert 2 < len(read) <= most
-    assert short.engine.count_tokens(short.prompt(history)) <= PROMPT_BUDGET
+    assert short.engine.fits(short.prompt(history))
     assert list(short.read(GAMES)) == GAMES
     assert list(short.read([Item("", title)])) == [Item("", title)]
 

@@ -148,7 +148,7 @@ class Trainer:
                 better = self.best.offer(loss, self.step)
                 self._say(f"step {self.step} validation loss {loss:.4f}{' (best so far)' if better else ''}")
                 if better and self.rank == 0:
-                    self.peft.save_pretrained(out / "adapter")
+                    self.peft.save_pretrained(out / "adapter", save_embedding_layers=False)
             now = time.perf_counter()
             if ended or self.step % self.args.save_every == 0 or now - saved > self.args.save_minutes * 60:
                 if self.rank == 0:
