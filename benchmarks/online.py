@@ -31,7 +31,9 @@ import numpy as np
 from slim_app.catalog import Catalog
 from slim_app.domain import Domain, load_domains
 from slim_app.encoder import TextEncoder
-from slim_app.reasoners.llama_cpp import Engine, LlamaCppReasoner, read_student
+from slim_app.reasoners.engine import Engine
+from slim_app.reasoners.llama_cpp import LlamaCppReasoner
+from slim_app.reasoners.students import read_student
 from slim_app.recommenders.index import build_index
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.text_match import RANKERS

@@ -139,7 +139,9 @@ def build_services(settings: Settings) -> Services:
 
 def _embedded(settings: Settings, services: Services) -> dict[str, Reasoner]:
     """The llama.cpp student: with its adapter where one is shipped, else the untuned base."""
-    from slim_app.reasoners.llama_cpp import Engine, LlamaCppReasoner, read_student
+    from slim_app.reasoners.engine import Engine
+    from slim_app.reasoners.llama_cpp import LlamaCppReasoner
+    from slim_app.reasoners.students import read_student
 
     student = None if settings.student == "base" else read_student(settings.student, STUDENTS)
     engine = Engine(

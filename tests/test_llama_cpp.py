@@ -15,13 +15,9 @@ from gguf import GGUFWriter
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION
 from slim_app.rationale import parse
-from slim_app.reasoners.llama_cpp import (
-    CONTEXT_PER_SLOT,
-    DEFAULT_STUDENT,
-    Engine,
-    LlamaCppReasoner,
-    read_student,
-)
+from slim_app.reasoners.engine import CONTEXT_PER_SLOT, Engine
+from slim_app.reasoners.llama_cpp import LlamaCppReasoner
+from slim_app.reasoners.students import DEFAULT_STUDENT, read_student
 from slim_app.schema import Item, RunStats
 
 GAMES = [Item("1", "Gran Turismo 7 - PlayStation 5"), Item("2", "F1 23 - PlayStation 5")]

@@ -1,122 +1,24 @@
-"""The embedded student and its untuned base on a CPU: llama.cpp's own server inside the process (xllamacpp).
+"""The embedded student and its untuned base on a CPU, behind the Reasoner contract.
 
 One loaded model serves both: the LoRA adapter is applied with scale 1 for the student, 0 for its base.
-Requests share `slots` by continuous batching; a request beyond that waits inside the engine.
 """
 
 from __future__ import annotations
 
-import atexit
-import json
-import os
 import queue
-import secrets
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from slim_app import weights
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, clean_title, student_prompt
+from slim_app.reasoners.engine import Engine
 from slim_app.reasoners.grammar import UNTUNED_OPENING, rationale_grammar
 from slim_app.schema import Item, ModelInfo, RunStats, shown
 
-DEFAULT_STUDENT = "smollm2-135m"
-CONTEXT_PER_SLOT = 1_536
-"""The template, 300 new tokens and 20 English titles of 120 characters; other scripts may fill it with fewer."""
-PROMPT_BUDGET = CONTEXT_PER_SLOT - MAX_NEW_TOKENS - 64
-"""Tokens that T_s may take; 64 are the chat template's."""
 REPEAT_PENALTY = 1.1
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
-
-_running: set[threading.Thread] = set()
-_exiting = threading.Event()
-
-
-@atexit.register
-def _end_running() -> None:
-    """A thread that is inside the engine when the interpreter goes down would crash the process."""
-    _exiting.set()
-    for thread in tuple(_running):
-        thread.join(timeout=5)
-
-
-class Engine:
-    """One llama.cpp server with its model and, optionally, one adapter; shared by all reasoners on it.
-
-    Raises:
-        SlimError: missing weights, or an adapter that is corrupt or was trained for another base.
-    """
-
-    def __init__(self, base: str = "", adapter: Path | None = None, threads: int = 0, slots: int = 8) -> None:
-        self.model_path = weights.resolve(weights.STUDENT_BASE, base)
-        self.adapter = adapter
-        if adapter is not None:
-            from slim_app.reasoners.adapter import check_adapter
-
-            check_adapter(adapter, self.model_path)
-        self.slots = slots
-        import xllamacpp
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(self.model_path)
-        params.n_parallel = slots
-        params.n_ctx = CONTEXT_PER_SLOT * slots
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or os.cpu_count() or 1
-        params.verbosity = -1
-        # the server also listens on a loopback port: nobody else on the machine needs to reach it
-        self._key = secrets.token_hex(16)
-        params.api_keys = [self._key]
-        params.ui = False
-        if adapter is not None:
-            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
-        try:
-            self._server = xllamacpp.Server(params)
-        except RuntimeError as error:
-            what = f" with the adapter {adapter}" if adapter else ""
-            raise SlimError(
-                f"The model {self.model_path.name}{what} could not be loaded ({error}). "
-                "The file may be incomplete: install the weights again, or start without the adapter."
-            ) from None
-
-    def chat(self, request: dict, on_event) -> None:
-        """Blocks until the answer has ended; `on_event(dict)` gets each chunk and returns True to stop."""
-        thread = threading.current_thread()
-        _running.add(thread)
-        try:
-            self._server.handle_chat_completions(request, lambda event: on_event(event) or _exiting.is_set())
-        finally:
-            _running.discard(thread)
-
-    def fits(self, prompt: str) -> bool:
-        """Whether a prompt leaves room for a rationale; counted by the server, the binding has no tokenizer.
-
-        Raises:
-            SlimError: the engine does not answer.
-        """
-        if len(prompt.encode()) <= PROMPT_BUDGET:
-            return True  # a token is at least one byte
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        body = json.dumps({"content": prompt}).encode()
-        request = urllib.request.Request(f"{self._server.listening_address}/tokenize", body, headers)
-        try:  # straight to loopback, whatever proxy the environment names
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-                return len(json.load(answer)["tokens"]) <= PROMPT_BUDGET
-        except OSError as error:
-            raise SlimError(f"The student does not answer ({error}). Restart the app.") from None
-
-    def warm_up(self) -> None:
-        """One token in every slot, so that the first visitor finds code and weights in memory."""
-        request = {"messages": [{"role": "user", "content": student_prompt([Item("", "warm-up")])}], "max_tokens": 1}
-        threads = [threading.Thread(target=self.chat, args=(dict(request), lambda _: None)) for _ in range(self.slots)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
 
 class LlamaCppReasoner:
@@ -239,40 +141,3 @@ class LlamaCppReasoner:
         if timings := chunk.get("timings"):
             stats.decode_tokens_per_second = float(timings.get("predicted_per_second", 0.0))
         return text
-
-
-@dataclass(frozen=True)
-class Student:
-    """A student folder: `meta.json` and the GGUF adapter that it names."""
-
-    name: str
-    adapter: Path
-    meta: dict
-
-
-def read_student(name: str, folder: Path) -> Student | None:
-    """The student of this name under `folder`, or at this path; None when the named one is not shipped.
-
-    Raises:
-        SlimError: an unreadable meta.json, a missing adapter file, or another prompt version.
-    """
-    path = Path(name) if Path(name).is_dir() else folder / name
-    if not path.is_dir():
-        if name == DEFAULT_STUDENT:
-            return None  # nothing shipped: the caller uses the untuned base and says so
-        raise SlimError(
-            f"There is no student “{name}” (looked in {path}). Give --student a folder with a meta.json, or base."
-        )
-    try:
-        meta = json.loads((path / "meta.json").read_text("utf-8"))
-        adapter = path / meta["adapter"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SlimError(
-            f"The student folder {path} has no usable meta.json ({error!r}). Export the adapter again."
-        ) from None
-    if meta.get("prompt_version") != PROMPT_VERSION:
-        raise SlimError(
-            f"The student in {path} was trained with prompt version {meta.get('prompt_version')!r}; this app writes "
-            f"version {PROMPT_VERSION!r}. Distil it again, or start with --student base."
-        )
-    return Student(str(meta.get("name") or path.name), adapter, meta)
