@@ -100,7 +100,7 @@ def domains(encoder) -> dict[str, Domain]:
 @pytest.fixture(scope="session")
 def engine():
     """The embedded llama.cpp engine with its untuned base. One thread: several wait for each other on busy cores."""
-    from slim_app.reasoners.llama_cpp import Engine
+    from slim_app.reasoners.engine import Engine
 
     return Engine(slots=4, threads=1)
 
@@ -114,32 +114,32 @@ BROWSER_FLAGS = (
 ).split()
 PATIENCE = 60_000
 """Milliseconds that a page may take: an upper bound for a busy machine, never something that is measured."""
+STREAMS = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/queue/data')).length"
+"""Event streams of a page that have ended. Two runs may leave the same page: only the stream shows that both were."""
 
 
 class App:
-    """`python app.py` in a process of its own, on a free port; a context manager."""
+    """`python app.py` on a free port; a context manager. `lines` is what it printed."""
 
-    def __init__(self, *flags: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *flags: str, env: Mapping[str, str] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="slim-test-")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/"
-        self.lines: list[str] = []
-        """What it printed: stdout and stderr."""
+        self.url, self.lines = f"http://127.0.0.1:{port}/", []
         self._ready = threading.Event()
-        # what the developer's shell sets for the app must not change what is tested
+        # what a developer's shell sets for the app must not change what is tested
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLIM_", "GRADIO_"))}
-        command = [sys.executable, "-u", "app.py", "--port", str(port), "--data", self._folder.name, *flags]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=kept | {"HF_HUB_OFFLINE": "1", "no_proxy": "127.0.0.1"} | (env or {}),
+            [sys.executable, "-u", "app.py", "--port", str(port), "--data", self._folder.name, *flags],
+            cwd=ROOT, env={**kept, "HF_HUB_OFFLINE": "1", "no_proxy": "127.0.0.1", **(env or {})},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self._process.stdout or ():
+        for line in self._process.stdout:
             self.lines.append(line)
             if "SLIM is ready" in line:
                 self._ready.set()
@@ -158,14 +158,13 @@ class App:
             self._process.wait(15)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(15)
-        self._reader.join(5)
+        self._reader.join(15)
+        self._process.stdout.close()
+        self._process.wait(15)
         self._folder.cleanup()
 
 
-def start_app(*flags: str, env: dict[str, str] | None = None) -> App:
-    """The app with these flags and variables, for `with`."""
-    return App(*flags, env=env)
+start_app = App
 
 
 @pytest.fixture(scope="session")
@@ -181,9 +180,7 @@ def browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         reason = f"no browser found (looked for {', '.join(BROWSERS)})"
-        if os.environ.get("SLIM_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"SLIM_REQUIRE_BROWSER=1, but {reason}")
-        pytest.skip(reason)
+        (pytest.fail if os.environ.get("SLIM_REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
@@ -199,12 +196,13 @@ class Visitor:
     def __init__(self, browser: Any, url: str, **options: Any) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         self.context.set_default_timeout(PATIENCE)
-        self.faults: list[str] = []
+        self.context.add_init_script("performance.setResourceTimingBufferSize(10000)")
+        self.touch, self.faults = bool(options.get("has_touch")), []
         self.page = page = self.context.new_page()
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("console", lambda line: self.faults.append(f"console: {line.text}") if line.type == "error" else None)
         page.on("request", lambda request: self._check(request.url))
-        page.on("dialog", self._dialog)
+        page.on("dialog", lambda dialog: (self.faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         with page.expect_request("**/heartbeat/**"):  # from then on the server notices when the tab is closed
             page.goto(url)
         page.locator("#history, #samples button").last.wait_for()
@@ -213,10 +211,6 @@ class Visitor:
         parts = urlsplit(url)
         if parts.scheme not in {"data", "blob"} and parts.hostname != "127.0.0.1":
             self.faults.append(f"request to {url}")
-
-    def _dialog(self, dialog: Any) -> None:
-        self.faults.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
 
     @property
     def titles(self) -> list[str]:
@@ -233,24 +227,28 @@ class Visitor:
         self.ended()
 
     def start(self) -> None:
-        """Press the button; panels of an earlier run are marked, so that they cannot be taken for the new ones."""
-        old = "#reasoning :is(.cards, p)"
-        self.page.evaluate(f"for (const el of document.querySelectorAll('{old}')) el.dataset.old = ''")
-        self.page.click("#run")
+        self.watch()
+        self.press(self.page.locator("#run"))
+
+    def watch(self) -> None:
+        """What `ended` waits for begins after this."""
+        self._streams = self.page.evaluate(STREAMS)
 
     def ended(self) -> None:
-        """Wait until nothing is written any more."""
-        for selector in ("#reasoning:not(:has([data-old], [aria-busy=true]))", "#run:enabled", "#stop:disabled"):
-            self.page.locator(selector).wait_for()
+        """Wait until the run that `start` began has ended and is drawn."""
+        self.page.wait_for_function(f"{STREAMS} > {self._streams}")
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.page.locator("#reasoning:not(:has([aria-busy=true]))").wait_for()
+
+    def press(self, target: Any) -> None:
+        """A tap on a touch screen, else a click: a mouse left over a tapped page would send events of its own."""
+        (target.tap if self.touch else target.click)()
 
     def option(self, group: str, label: str) -> None:
         """Choose a radio button of the options."""
         if not self.page.locator("#ranker").is_visible():
-            self.page.get_by_role("button", name="Options").click()
-        self.page.locator(group).get_by_role("radio", name=label, exact=True).check()
-
-    def leave(self) -> None:
-        self.context.close()
+            self.press(self.page.get_by_role("button", name="Options"))
+        self.press(self.page.locator(group).get_by_text(label, exact=True))
 
 
 @pytest.fixture
@@ -264,5 +262,5 @@ def visit(browser: Any, app_url: str) -> Iterator[Callable[..., Visitor]]:
 
     yield open_page
     for visitor in visitors:
-        visitor.leave()
+        visitor.context.close()
     assert [fault for visitor in visitors for fault in visitor.faults] == []

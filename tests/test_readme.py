@@ -62,5 +62,5 @@ def test_the_space_configuration_fits_the_requirements() -> None:
 
 def test_every_file_of_the_tree_exists() -> None:
     tree = README.split("## The tree")[1].split("```")[1]
-    for name in re.findall(r"\b([\w/]+\.py)\b", tree):
+    for name in re.findall(r"(?<![\w*])([\w/]+\.py)\b", tree):
         assert (ROOT / name).is_file() or list((ROOT / "slim_app").rglob(name)), name
