@@ -7,6 +7,7 @@ python app.py --help              all flags; each can also be set by the environ
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -126,6 +127,7 @@ def serve(services, host: str, port: int, block: bool = True):
         )
     except OSError:
         raise SlimError(f"Port {port} of {host} is taken. Choose another one with --port.") from None
+    _answer_tools_with_json(page)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     print(
         f"SLIM is ready: http://{shown}:{page.server_port}/  (started in {time.perf_counter() - STARTED:.1f} s)",
@@ -134,6 +136,17 @@ def serve(services, host: str, port: int, block: bool = True):
     if block:
         page.block_thread()
     return page
+
+
+def _answer_tools_with_json(page) -> None:
+    """Gradio hands an MCP client `str(value)`, a Python literal; agents read JSON."""
+    tools = page.mcp_server_obj
+    as_text = tools.postprocess_output_data
+
+    def as_json(data, root):
+        return as_text([json.dumps(d, ensure_ascii=False) if isinstance(d, (dict, list)) else d for d in data], root)
+
+    tools.postprocess_output_data = as_json
 
 
 if __name__ == "__main__":

@@ -109,7 +109,6 @@ def test_wrong_arguments_get_a_sentence(client: Client, wrong: dict[str, Any], m
     assert message in fails(client, "/recommend", **{"history": BOUGHT, **wrong})
 
 
-@pytest.mark.xfail(strict=True, reason="get_ranker slices whatever it is given")
 def test_a_ranker_that_is_no_text_gets_a_sentence_too(client: Client) -> None:
     assert "Unknown ranker" in fails(client, "/recommend", history=BOUGHT, ranker=5)
 
@@ -182,7 +181,6 @@ def test_the_endpoints_are_mcp_tools(used: dict[str, Any]) -> None:
     assert used["error"].isError and "a whole number from 1 to 100" in used["error"].content[0].text
 
 
-@pytest.mark.xfail(strict=True, reason="Gradio sends str(value), a Python literal, as the text of an MCP answer")
 def test_mcp_answers_are_json(used: dict[str, Any]) -> None:
     assert json.loads(used["answer"].content[0].text)["recommendations"][0]["rank"] == 1
 

@@ -28,7 +28,7 @@ def read_student(name: str, folder: Path) -> Student | None:
         SlimError: an unreadable meta.json, a missing adapter file, or another prompt version.
     """
     path = Path(name) if Path(name).is_dir() else folder / name
-    if not path.is_dir():
+    if not (path / "meta.json").is_file():
         if name == DEFAULT_STUDENT:
             return None  # nothing shipped: the caller uses the untuned base and says so
         raise SlimError(

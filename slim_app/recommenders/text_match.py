@@ -134,8 +134,8 @@ DEFAULT_RANKER = "reasoning"
 
 def get_ranker(name: str) -> Ranker:
     """Raises SlimError for an unknown name, listing the known ones."""
-    if name not in RANKERS:
-        raise SlimError(f"Unknown ranker “{name[:40]}”. Choose one of: {', '.join(RANKERS)}.")
+    if not isinstance(name, str) or name not in RANKERS:
+        raise SlimError(f"Unknown ranker “{str(name)[:40]}”. Choose one of: {', '.join(RANKERS)}.")
     return RANKERS[name]
 
 

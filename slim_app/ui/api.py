@@ -82,7 +82,7 @@ def build(services: Services) -> None:
             catalog = services.domain(domain).catalog
             if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 1 <= limit <= MAX_SEARCH:
                 raise SlimError(f"limit is how many hits to return: a whole number from 1 to {MAX_SEARCH}.")
-            found = catalog.search(str(query), int(limit))
+            found = catalog.search(str(query or ""), int(limit))
             return [
                 {"id": i.id, "title": i.title, "brand": i.brand, "category": i.category, "score": round(hit.score, 1)}
                 for hit in found

@@ -73,8 +73,8 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
         c["catalogue_view"] = panel("", "catalogue-view")
     c["chips"] = panel(render.chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
     c["more"] = gr.Dropdown(
-        _choices(services, first.name), value="", label=words.SAMPLES_LABEL, container=False, elem_id="more-samples",
-        visible=len(first.shoppers) > 3,
+        _choices(services, first.name), value=None, label=words.MORE_SAMPLES.format(count=len(first.shoppers)),
+        elem_id="more-samples", num_choices_shown=1_000, visible=len(first.shoppers) > 3,
     )  # fmt: skip
     c["search"] = gr.Textbox(
         label=words.SEARCH_LABEL, placeholder=words.SEARCH_HINT.format(count=len(first.catalog)), elem_id="search",
@@ -107,8 +107,7 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
 
 
 def _choices(services: Services, name: str) -> list[tuple[str, str]]:
-    shoppers = services.samples(name)
-    return [(words.MORE_SAMPLES.format(count=len(shoppers)), ""), *((s.name, s.shopper_id) for s in shoppers)]
+    return [(s.name, s.shopper_id) for s in services.samples(name)]
 
 
 def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services: Services) -> None:
@@ -120,7 +119,7 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         if "running" in update:
             out[c["run"]] = gr.update(interactive=not update["running"])
             out[c["stop"]] = gr.update(interactive=update["running"])
-        return out
+        return out or gr.skip()
 
     everything = [
         c[n]
@@ -145,17 +144,21 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
     def pick_domain(name: str, own):
         update = on_page(handlers.pick_domain(name, own))
         shoppers = services.samples(name)
-        catalogue = services.domains[name].catalog if name in services.domains else own.catalog if own else ()
+        known = name in services.domains or own is not None
+        hint = words.SEARCH_HINT.format(count=len(services.domain(name, own).catalog)) if known else words.SEARCH_LATER
         update[c["own_panel"]] = gr.update(visible=name == OWN)
-        update[c["more"]] = gr.update(choices=_choices(services, name), value="", visible=len(shoppers) > 3)
-        update[c["search"]] = gr.update(value="", placeholder=words.SEARCH_HINT.format(count=len(catalogue)))
+        update[c["more"]] = gr.update(
+            choices=_choices(services, name), value=None, visible=len(shoppers) > 3,
+            label=words.MORE_SAMPLES.format(count=len(shoppers)),
+        )  # fmt: skip
+        update[c["search"]] = gr.update(value="", placeholder=hint)
         return update
 
     def pick_chip(name: str, event: gr.EventData):
-        return on_page(handlers.pick_sample(name, str(event._data.get("id"))))
+        return on_page(handlers.pick_sample(name, str(event._data.get("id"))) | {"more": None})
 
     def pick_more(name: str, shopper_id: str | None):
-        return on_page(handlers.pick_sample(name, shopper_id)) if shopper_id else {}
+        return on_page(handlers.pick_sample(name, shopper_id)) if shopper_id else gr.skip()
 
     def edit(history, name, own, result, event: gr.EventData):
         return on_page(editor.edit(history, name, result, event._data))
@@ -191,11 +194,11 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
     c["domain"].change(
         pick_domain, [c["domain"], c["own"]], [*everything, c["own_panel"], c["more"]], queue=False, **PRIVATE
     )
-    c["chips"].click(pick_chip, [c["domain"]], everything, queue=False, **PRIVATE)
+    c["chips"].click(pick_chip, [c["domain"]], [*everything, c["more"]], queue=False, **PRIVATE)
     c["more"].input(pick_more, [c["domain"], c["more"]], everything, queue=False, **PRIVATE)
     c["history_view"].click(edit, editing, edited, queue=False, **PRIVATE)
     c["hits"].click(add, [*editing, c["search"]], edited, queue=False, **PRIVATE)
-    c["search"].input(
+    c["search"].change(
         editor.search,
         [c["domain"], c["own"], c["search"]],
         c["hits"],
@@ -218,7 +221,5 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         **PRIVATE,
     )
     run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
-    c["run"].click(
-        run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE
-    )
+    c["run"].click(run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE)
     c["stop"].click(stop, None, None, queue=False, **PRIVATE)

@@ -40,7 +40,8 @@
     const button = event.target instanceof Element && event.target.closest("#history [data-act]");
     if (!button) return;
     const row = Number(button.dataset.row || 0), act = button.dataset.act;
-    wanted = { act, row: act === "up" ? row - 1 : act === "down" ? row + 1 : row, until: Date.now() + 3000 };
+    const to = act === "up" ? row - 1 : act === "down" ? row + 1 : row;
+    wanted = { act, label: button.getAttribute("aria-label"), row: to, until: Date.now() + 3000 };
   }, true);
   new MutationObserver(() => {
     // hits of a search that has just been added or cleared may still arrive: an empty box shows none
@@ -48,21 +49,32 @@
     if (hits && box) hits.classList.toggle("off", !box.value);
     if (!wanted || Date.now() > wanted.until || !panel()) return;
     const rows = panel().querySelectorAll("li[data-row]");
-    if (!rows.length || (document.activeElement && document.activeElement !== document.body)) return;
+    const active = document.activeElement;
+    if (!rows.length || (active && active !== document.body && !panel().contains(active))) return;
     const row = [...rows].find((li) => Number(li.dataset.row) === wanted.row) || rows[rows.length - 1];
     const button = row.querySelector(`[data-act="${wanted.act}"]:not([disabled])`) || row.querySelector("button:not([disabled])");
-    if (button) button.focus();
-  }).observe(document.documentElement, { childList: true, subtree: true });
+    const moves = wanted.act !== "remove" && wanted.act !== "clear";
+    const title = (label) => label.slice(label.indexOf(": "));
+    if (!button || (moves && title(button.getAttribute("aria-label")) !== title(wanted.label))) return; // not redrawn yet
+    if (button !== active) button.focus();
+  }).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-label"] });
 
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element) || !event.target.closest("#theme-switch")) return;
-    const dark = document.body.classList.toggle("dark");
+    const dark = !document.body.classList.contains("dark");
     try { localStorage.setItem("slim-theme", dark ? "dark" : "light"); } catch { /* storage may be off */ }
+    document.body.classList.toggle("dark", dark);
   });
   const restore = () => {
     let kept = null;
     try { kept = localStorage.getItem("slim-theme"); } catch { /* storage may be off */ }
     if (kept && !new URLSearchParams(location.search).has("__theme")) document.body.classList.toggle("dark", kept === "dark");
   };
-  window.addEventListener("load", () => setTimeout(restore, 0));
+  // Gradio sets the body's class itself once it has mounted, which is later than the load event.
+  const keep = () => {
+    restore();
+    new MutationObserver(restore).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  };
+  if (document.body) keep();
+  else document.addEventListener("DOMContentLoaded", keep);
 })();
