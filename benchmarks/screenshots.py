@@ -1,6 +1,6 @@
 """The README's pictures, taken from the real app in headless Chromium.
 
-    python -m benchmarks.screenshots        writes assets/screenshots/{desktop,dark,phone}.png
+python -m benchmarks.screenshots        writes assets/screenshots/{desktop,dark,phone}.png
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def main(args: argparse.Namespace) -> None:
     try:
         with sync_playwright() as play:
             path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-background-networking"])
+            browser = play.chromium.launch(
+                executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
+            )
             desktop = {"width": 1440, "height": 1180}
             shoot(browser.new_page(viewport=desktop), app.url, args.out / "desktop.png", 0)
             shoot(browser.new_page(viewport=desktop), f"{app.url}?__theme=dark", args.out / "dark.png", 2)

@@ -47,8 +47,6 @@ class Row:
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows come from."""
-
     file: Path
     sha256: str
     rows: tuple[Row, ...]

@@ -22,7 +22,8 @@ from safetensors.numpy import load_file
 from slim_app import weights
 from slim_app.errors import SlimError
 from slim_app.reasoners.adapter import check_adapter
-from slim_app.reasoners.llama_cpp import Engine, LlamaCppReasoner
+from slim_app.reasoners.engine import Engine
+from slim_app.reasoners.llama_cpp import LlamaCppReasoner
 from training import data
 from training.batches import encode
 from training.student import load_base, load_tokenizer
@@ -106,12 +107,11 @@ def compare(folder: Path, base: str, file: Path, rows: Sequence[data.Row]) -> li
         logits = model(torch.tensor([prompt + written.tolist()])).logits[0, len(prompt) - 1 : -1]
         wrong = (logits.argmax(-1) != written).nonzero().flatten()
         first = int(wrong[0]) if len(wrong) else None
-        theirs = torch.tensor([entry["logprob"] for entry in entries])
-        ours = logits.log_softmax(-1).gather(1, written[:, None]).flatten()
+        theirs, ours = torch.tensor([e["logprob"] for e in entries]), logits.log_softmax(-1).gather(1, written[:, None])
         found.append({
             "tokens": len(written), "same_text": first is None, "first_difference": first,
             "gap": round(float(logits[first].max() - logits[first, written[first]]), 4) if first is not None else 0.0,
-            "mean_logprob_difference": round(float((ours - theirs).abs().mean()), 4),
+            "mean_logprob_difference": round(float((ours.flatten() - theirs).abs().mean()), 4),
         })
     return found
 

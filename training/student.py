@@ -37,7 +37,7 @@ PRESETS = {
     # Chosen on validation loss (table of trials in the model card).
     "smollm2-135m": Preset(
         base="", name="SLIM student 135M", rank=32, alpha=64, dropout=0.0, targets="all-linear", lr=1e-3, batch=8,
-        micro=4, epochs=2.0, schedule="hold",
+        micro=2, epochs=1.0, schedule="hold",
     ),
     "llama2-7b": Preset(
         base="meta-llama/Llama-2-7b-hf", name="SLIM student LLaMA2-7B", targets="q_proj,v_proj", **_LLAMA_RECIPES
