@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ import numpy as np
 
 from slim_app import weights
 
+SHORT = 16
+"""Texts that are encoded by one CPU thread; more of them are a catalogue and get all."""
 QUERY_CACHE = 4096
 """Vectors of recently seen texts (6 MB): a rationale that grows re-encodes only its newest segment."""
 
@@ -84,7 +87,11 @@ class TextEncoder:
             yield start + len(vectors), vectors
 
     def _forward(self, texts: list[str]) -> np.ndarray:
+        import torch
+
         self.load()
+        # A rationale's segment is encoded while the student writes: on one core, so that the other goes on writing.
+        torch.set_num_threads(1 if len(texts) <= SHORT else os.cpu_count() or 1)
         with self._forward_lock:  # its tokenizer is not safe for threads ("Already borrowed")
             vectors = self._model.encode(
                 texts, batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False

@@ -58,12 +58,17 @@ class Engine:
         params.model.path = str(self.model_path)
         params.n_parallel = slots
         params.n_ctx = CONTEXT_PER_SLOT * slots
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+        # One core stays free for everything else (the encoder, the page): the engine's threads wait for each other
+        # after every layer, and one that loses its core stalls them all. Reading prompts is worth all cores.
+        params.cpuparams.n_threads = threads or max(1, cores - 1)
+        params.cpuparams_batch.n_threads = threads or cores
         params.verbosity = -1
         # the server also listens on a loopback port: nobody else on the machine needs to reach it
         self._key = secrets.token_hex(16)
         params.api_keys = [self._key]
         params.ui = False
+        params.cache_ram_mib = 0  # its store of earlier prompts may grow to 8 GiB, and these prompts share nothing
         if adapter is not None:
             params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         try:

@@ -1,7 +1,7 @@
 """The GBNF grammars that make the three-step form certain (llama.cpp's grammar language).
 
 Form is the grammar's work, sense is the adapter's. A distilled student knows the form, so its grammar only holds the
-frame; an untuned model gets a narrower one, because what it copies first is the prompt's own numbering ("0). A, 1). B").
+frame; an untuned model gets a narrower one, since what it copies first is the prompt's own numbering ("0). A, 1). B").
 Lengths are bounded so that a whole rationale fits the paper's 300 tokens almost always.
 """
 
