@@ -59,7 +59,7 @@ def test_a_phone_never_scrolls_sideways_and_keeps_the_button_in_reach(visit: Vis
     v.page.locator("#ranking .rec").last.tap()
     expect(v.page.locator("#ranking .rec").last).to_contain_class("lit")
     v.page.get_by_role("tab", name=words.ABOUT_TAB).tap()
-    v.page.locator("#about pre").first.wait_for()
+    v.page.locator("#about pre:visible").first.wait_for()
     assert overflow(v.page) <= 0
 
 

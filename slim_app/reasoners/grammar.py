@@ -13,7 +13,7 @@ PRODUCTS = 5
 TUNED = (
     "step1 ::= [A-Z] [^\\n<>]{40,360} [.!]",
     "category ::= [A-Za-z0-9] [^\\n<>]{2,58}",
-    "product ::= [A-Za-z0-9] [^\\n<>]{3,98}",
+    "product ::= [A-Za-z0-9] [^\\n<>]{3,112}",
 )
 UNTUNED = (
     # Left to choose its first word, it lists the history again. A comma leads to a word, not to a number.
