@@ -226,7 +226,7 @@ class State:
             "rationale": self.rationale.as_dict(),
             "recommendations": [asdict(r) for r in self.recommendations],
             "grounding": {"counts": counts, "mentions": [asdict(m) for m in self.grounding]},
-            "stats": self.stats.as_dict(),
+            "stats": self.stats.as_dict() | {"measured": self.model.kind == "live"},  # a replay's pace is made up
             "model": asdict(self.model),
             "notices": list(self.notices),
         }

@@ -164,7 +164,7 @@ def _embedded(settings: Settings, services: Services) -> dict[str, Reasoner]:
 def model_line(info: ModelInfo) -> str:
     """One line that says who writes, and whether it is tuned, live or recorded."""
     parts = [info.name]
-    if info.kind == "recorded":
+    if info.kind == "recorded" and "recorded" not in info.name:
         parts.append("recorded")
     elif info.kind == "live":
         parts.append("distilled for this task" if info.tuned else "untuned")

@@ -11,6 +11,7 @@ import pytest
 from slim_app.export import to_csv, to_json
 from slim_app.rationale import parse
 from slim_app.schema import Evidence, Mention, ModelInfo, Recommendation, RunStats, State
+from slim_app.ui.render_rationale import reasoning
 
 WINNER = Evidence("3.2", 3, 'Quotes "here", commas\nand lines', 0.5, 7)
 ALONE = Evidence("0.1", 0, "Lamp", 1.0, None)
@@ -68,3 +69,11 @@ def test_json_is_what_the_api_returns():
     assert found["recommendations"][0]["evidence"]["rank_without"] == 7
     assert found["stats"]["tokens_per_second"] == 2.0
     assert found["model"]["name"] == "Writer"
+
+
+def test_a_replay_never_passes_for_a_measured_speed() -> None:
+    stats = RunStats(tokens=90, seconds=1.1, first_token_seconds=0.1)
+    for kind, measured in (("live", True), ("recorded", False)):
+        state = State("done", stats=stats, model=ModelInfo("writer", kind=kind), rationale=parse("Step 1: You read."))
+        assert state.as_dict()["stats"]["measured"] is measured
+        assert ("tokens/s" in reasoning(state)) is measured

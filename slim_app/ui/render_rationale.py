@@ -135,7 +135,9 @@ def _figures(state: State | None) -> str:
     parts = [esc(model_line(state.model))]
     if state.status in {"reading"}:
         parts.append(words.READING)
-    if stats.tokens:
+    if stats.tokens and state.model.kind == "recorded":
+        parts.append(words.REPLAYED)  # a replay has no speed of its own
+    elif stats.tokens:
         parts.append(f"{stats.seconds:.1f} s")
         parts.append(f"{stats.tokens_per_second:.0f} tokens/s")
         parts.append(f"{stats.tokens} tokens")

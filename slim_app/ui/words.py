@@ -103,6 +103,7 @@ PROMPT_PANEL = "The exact words that the model reads"
 EMPTY_PROMPT = "The prompt of the next run will appear here."
 NO_PROMPT = "No prompt: this text was stored, or no language model took part."
 
+REPLAYED = "replayed at reading pace"
 INCOMPLETE = "incomplete"
 STOPPED = "Stopped. What was written until then is kept and ranked."
 NO_MATCHES = "Every product of this catalogue is already in the history."
