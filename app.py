@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
 
     logging.basicConfig(level=args.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     settings = Settings(
-        domains=tuple(Path(p) for p in args.domains.split(os.pathsep) if p),
+        domains=tuple(_beside_app(p) for p in args.domains.split(os.pathsep) if p),
         student=args.student,
         student_url=args.student_url,
         student_model=args.student_model,
@@ -136,6 +136,12 @@ def serve(services, host: str, port: int, block: bool = True):
     if block:
         page.block_thread()
     return page
+
+
+def _beside_app(folder: str) -> Path:
+    """A folder as given, or beside this file: the app starts from any working directory."""
+    here = Path(__file__).resolve().parent / folder
+    return Path(folder) if Path(folder).exists() or not here.exists() else here
 
 
 def _answer_tools_with_json(page) -> None:

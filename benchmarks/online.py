@@ -225,7 +225,7 @@ def main(args: argparse.Namespace) -> dict:
     app = App()
     try:
         result["start_s"] = round(app.seconds_to_start, 2)
-        student = read_student("smollm2-135m", ROOT / STUDENTS)
+        student = read_student("smollm2-135m", STUDENTS)
         result["student"] = student.name if student else "untuned base"
         engine = Engine(adapter=student.adapter if student else None)
         engine.warm_up()

@@ -15,7 +15,7 @@ from slim_app.reasoners.base import Reasoner
 from slim_app.schema import ModelInfo, Shopper
 
 log = logging.getLogger(__name__)
-STUDENTS = Path("assets/students")
+STUDENTS = Path(__file__).resolve().parent.parent / "assets/students"
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,8 @@ def _embedded(settings: Settings, services: Services) -> dict[str, Reasoner]:
     from slim_app.reasoners.students import read_student
 
     student = None if settings.student == "base" else read_student(settings.student, STUDENTS)
-    engine = Engine(
-        adapter=student.adapter if student else None, threads=settings.threads, slots=settings.slots,
-    )  # fmt: skip
+    adapter = student.adapter if student else None
+    engine = Engine(adapter=adapter, threads=settings.threads, slots=settings.slots)
     services.warm(engine.warm_up)
     tuned = student is not None
     if student and (card := student.adapter.parent / "README.md").is_file():
