@@ -121,12 +121,12 @@ def test_the_loss_sees_the_rationale_only(tiny, dataset):
     examples = [encode(row, tokenizer) for row in rows]
     assert tokenizer.decode(examples[0].prompt) == f"<user>{student_prompt(rows[0].history)}<end><assistant>"
     assert tokenizer.decode(examples[0].target) == rows[0].text + "<end>"
-    ids, labels = collate(examples, 0)
+    ids, labels, weights = collate(examples, 0)
     for n, example in enumerate(examples):
         assert labels[n][labels[n] != IGNORED].tolist() == example.target
         assert (labels[n] != IGNORED).nonzero()[0] == len(example.prompt) - 1
     model = LlamaForCausalLM.from_pretrained(tiny["llama"]).eval()
-    ours = rationale_loss(model, ids, labels)
+    ours = rationale_loss(model, ids, labels, weights)
     alone = []
     for e in examples:  # transformers' own shifted loss, one row at a time and without padding
         whole = torch.tensor([e.prompt + e.target])

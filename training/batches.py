@@ -56,16 +56,24 @@ def batch_order(lengths: Sequence[int], batch: int, seed: int, epoch: int) -> li
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def collate(examples: Sequence[Example], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids (B, T), padded on the right, and labels (B, T): `IGNORED` outside the rationale.
+def collate(
+    examples: Sequence[Example], pad: int, prompt_weight: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Token ids (B, T), padded on the right; labels (B, T); weight of each label in the loss (B, T).
 
-    Label t is token t+1, so the loss needs no shift. Causal attention hides the padding from the tokens before it,
-    so no mask is needed, and attention takes its fastest path.
+    Label t is token t+1, so the loss needs no shift; it is `IGNORED` for padding, and for the prompt unless
+    `prompt_weight` > 0. Causal attention hides the padding from the tokens before it, so no mask is needed, and
+    attention takes its fastest path.
     """
     width = max(len(e) for e in examples)
     ids = torch.full((len(examples), width), pad)
     labels = torch.full((len(examples), width), IGNORED)
+    weights = torch.ones(len(examples), width)
     for n, e in enumerate(examples):
+        start = len(e.prompt) - 1
         ids[n, : len(e)] = torch.tensor(e.prompt + e.target)
-        labels[n, len(e.prompt) - 1 : len(e) - 1] = torch.tensor(e.target)
-    return ids, labels
+        if prompt_weight:
+            labels[n, :start] = ids[n, 1 : start + 1]
+            weights[n, :start] = prompt_weight
+        labels[n, start : len(e) - 1] = torch.tensor(e.target)
+    return ids, labels, weights

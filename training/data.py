@@ -1,14 +1,12 @@
 """Teacher rationales with their purchase histories: the rows that the student learns from (METHOD.md, chain 1-2).
 
-A source is either a JSONL of rationales with a dataset folder (`items.tsv`: item_id, title; `sequences.tsv`: user_id,
-item ids oldest first; a rationale's `upto` says how many of them its writer saw), or a demo domain folder
-(`items.jsonl`, `shoppers.jsonl`: the whole history was seen).
+A source is either a JSONL of rationales with a dataset folder (a rationale's `upto` says how many purchases its writer
+saw), or a demo domain folder (`items.jsonl`, `shoppers.jsonl`: the whole history was seen).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from slim_app.errors import SlimError
+from slim_app.prompts import PROMPT_VERSION
 from slim_app.rationale import format_rationale
 from slim_app.schema import Item
+from training.dataset import read_dataset
+from training.files import read_jsonl
 
 ENTRIES = 5
 HELD_OUT_SHARE = 10  # one in ten users is never trained on
@@ -80,21 +81,23 @@ def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _dataset_rows(file: Path, folder: Path) -> Iterator[Row]:
-    titles = dict(_tsv(folder / "items.tsv"))
-    sequences = {user: ids.split() for user, ids in _tsv(folder / "sequences.tsv")}
-    for place, record in _jsonl(file):
+    dataset = read_dataset(folder)
+    for place, record in read_jsonl(file):
+        version = record.get("prompt_version", PROMPT_VERSION)  # rationales written by hand carry none
+        if version != PROMPT_VERSION:
+            raise SlimError(
+                f"{place}: written for prompt version {version!r}; this is version {PROMPT_VERSION!r}. "
+                "Collect the rationales again, or use the release that wrote them."
+            )
+        if record.get("problem"):
+            continue  # kept by collect_rationales as a record of what went wrong
         user = str(record.get("user_id", ""))
-        if user not in sequences:
-            raise SlimError(f"{place}: user “{user}” is not in {folder}/sequences.tsv. Use the dataset it came from.")
-        sequence, upto = sequences[user], record.get("upto")
-        if not isinstance(upto, int) or not 1 <= upto <= len(sequence):
-            raise SlimError(f"{place}: `upto` is {upto!r}, but must be from 1 to {len(sequence)}. Correct the row.")
-        yield Row(user, folder.name, _items(sequence[:upto], titles, place), _text(record, place))
+        yield Row(user, dataset.name, dataset.history(user, record.get("upto", 0), place), _text(record, place))
 
 
 def _demo_rows(file: Path) -> Iterator[Row]:
-    titles = {record.get("id", ""): record.get("title", "") for _, record in _jsonl(file.with_name("items.jsonl"))}
-    for place, record in _jsonl(file):
+    titles = {record.get("id", ""): record.get("title", "") for _, record in read_jsonl(file.with_name("items.jsonl"))}
+    for place, record in read_jsonl(file):
         history = record.get("history")
         if not isinstance(history, list) or not history:
             raise SlimError(f"{place}: the shopper has no `history`. Give it item ids, or remove the row.")
@@ -118,32 +121,3 @@ def _text(record: Mapping[str, Any], place: str) -> str:
         if not isinstance(entries, list) or sum(isinstance(e, str) and bool(e.strip()) for e in entries) != ENTRIES:
             raise SlimError(f"{place}: `{key}` must list {ENTRIES} texts. Collect this rationale again or remove it.")
     return format_rationale(record["step1"], record["step2"], record["step3"])
-
-
-def _lines(file: Path) -> Iterator[tuple[str, str]]:
-    """(place for messages, line) of each line that is not blank."""
-    try:
-        with file.open(encoding="utf-8") as stream:
-            yield from ((f"{file}, line {n}", line.rstrip("\n")) for n, line in enumerate(stream, 1) if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SlimError(f"Cannot read {file} as UTF-8 text ({error}). Check the --data flag.") from None
-
-
-def _jsonl(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for place, line in _lines(file):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            raise SlimError(f"{place}: not valid JSON, perhaps cut off. Repair or remove the line.") from None
-        if not isinstance(record, dict):
-            raise SlimError(f"{place}: not a JSON object. Repair or remove the line.")
-        yield place, record
-
-
-def _tsv(file: Path) -> Iterator[tuple[str, str]]:
-    for number, (place, line) in enumerate(_lines(file)):
-        left, tab, right = line.partition("\t")
-        if not tab:
-            raise SlimError(f"{place}: no tab. Two columns are needed; repair or remove the line.")
-        if number:  # the first line names the columns
-            yield left, right

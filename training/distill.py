@@ -46,6 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
         add(f"--{name}", type=kind, help=f"{text} (default: the preset's)")
     add("--steps", type=int, help="optimizer steps instead of --epochs")
     add("--decay", type=float, default=0.4, help="share of the steps over which --schedule hold goes down")
+    add("--prompt-weight", type=float, default=0.0,
+        help="weight of the prompt's tokens in the loss; 0 is the paper's Eq. 4")
     add("--clip", type=float, default=1.0, help="largest gradient norm")
     add("--seed", type=int, default=0, help="of LoRA's start, the order and dropout")
     add("--max-length", type=int, default=1536, help="rows with more tokens are left out and counted")
@@ -79,7 +81,8 @@ def prepare(args: argparse.Namespace) -> tuple[Trainer, list[Example], list[Exam
              len(train), len(held), left_out, args.max_length, sum(map(len, train)))
     args.steps = args.steps or max(1, round(args.epochs * len(train) / args.batch))
     settings = {k: getattr(args, k) for k in (
-        "rank", "alpha", "dropout", "targets", "lr", "batch", "schedule", "decay", "warmup", "clip", "seed", "dtype")}
+        "rank", "alpha", "dropout", "targets", "lr", "batch", "schedule", "decay", "warmup", "clip",
+        "prompt_weight", "seed", "dtype")}
     meta = {
         "name": preset.name, "prompt_version": PROMPT_VERSION, "tuned": True, "preset": args.preset,
         "base": args.base, "hyperparameters": settings,

@@ -24,14 +24,15 @@ from training.checkpoint import Best, save_checkpoint
 log = logging.getLogger("distill")
 
 
-def rationale_loss(model, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sum of the rationale tokens' negative log-likelihood; prompt positions never reach the output layer."""
+def rationale_loss(model, ids: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Weighted sum of the labels' negative log-likelihood; positions without a label never reach the output layer."""
     core, head = model.base_model, model.get_output_embeddings()
     with torch.autocast(ids.device.type, torch.bfloat16, enabled=head.weight.dtype == torch.bfloat16):
         hidden = core(input_ids=ids, use_cache=False).last_hidden_state  # (B, T, d)
         chosen = labels != IGNORED
         logits = head(hidden[chosen])  # (targets, vocabulary)
-    return torch.nn.functional.cross_entropy(logits.float(), labels[chosen], reduction="sum")
+    losses = torch.nn.functional.cross_entropy(logits.float(), labels[chosen], reduction="none")
+    return (losses * weights[chosen]).sum()
 
 
 def learning_rate(step: int, args: argparse.Namespace) -> float:
@@ -99,8 +100,8 @@ class Trainer:
     def _gradients(self, examples: Sequence[Example]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         if self.device.type == "cpu":
             torch.set_num_threads(self.args.threads)  # a setting of the calling thread
-        ids, labels = collate(examples, self.pad)
-        loss = rationale_loss(self.model, ids.to(self.device), labels.to(self.device))
+        tensors = collate(examples, self.pad, self.args.prompt_weight)
+        loss = rationale_loss(self.model, *(t.to(self.device) for t in tensors))
         return loss.detach(), torch.autograd.grad(loss, list(self.weights.values()))
 
     @torch.no_grad()
