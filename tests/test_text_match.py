@@ -122,3 +122,13 @@ def test_an_unknown_ranker_lists_the_known_ones():
     with pytest.raises(SlimError, match=r"Unknown ranker “bm25”.*reasoning, reasoning\+history"):
         get_ranker("bm25")
     assert get_ranker("pooled").scorer is pooled
+
+
+@pytest.mark.parametrize("name", list(RANKERS))
+def test_scores_alone_are_the_scores_with_the_evidence(name, hand):
+    rationale = parse("Step 1: x\nStep 2:\n1. y\nStep 3:\n1. xy", finished=True)
+    whole = ["Step 1: x\nStep 2:\n1. y\nStep 3:\n1. xy", "Step 1: x\nStep 2:\n1. y\nStep 3:", "xy", "y", "x"]
+    encoder = FakeEncoder(VECTORS | {text: (0.6, 0, 0.8) for text in whole if "Step" in text})
+    history = [Item("", "x"), Item("", "-x"), Item("", "y")]
+    scored = RANKERS[name].score(history, rationale, ITEMS, encoder)
+    close(RANKERS[name].scores(history, rationale, ITEMS, encoder), scored.scores)

@@ -84,7 +84,23 @@ def history_mean(segments: Sequence[Segment], texts: Sequence[str], items: np.nd
     return Scored(scores, without, similarity, without.argmin(axis=0))
 
 
+def _nearest(segments: Sequence[Segment], texts: Sequence[str], items: np.ndarray, encoder: TextEncoder) -> np.ndarray:
+    return (encoder.encode(texts) @ items.T).max(axis=0)
+
+
+def _whole(segments: Sequence[Segment], texts: Sequence[str], items: np.ndarray, encoder: TextEncoder) -> np.ndarray:
+    return encoder.encode([_text_of(segments)])[0] @ items.T
+
+
+def _mean(segments: Sequence[Segment], texts: Sequence[str], items: np.ndarray, encoder: TextEncoder) -> np.ndarray:
+    return _unit(encoder.encode(texts).sum(axis=0)) @ items.T
+
+
 Scorer = Callable[[Sequence[Segment], Sequence[str], np.ndarray, TextEncoder], Scored]
+SCORES_ONLY: dict[Scorer, Callable[[Sequence[Segment], Sequence[str], np.ndarray, TextEncoder], np.ndarray]] = {
+    late_interaction: _nearest, pooled: _whole, history_mean: _mean,
+}  # fmt: skip
+"""The scores of each scorer without the evidence, for evaluations of thousands of users."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +124,31 @@ class Ranker:
         whole = [_text_of(segments)] if self.scorer is pooled else []
         return encoder.encode([*texts, *whole])
 
+    def scores(
+        self, history: Sequence[Item], rationale: Rationale, items: np.ndarray, encoder: TextEncoder
+    ) -> np.ndarray:
+        """(n,) `score(...).scores`, without the cost of the evidence.
+
+        Raises:
+            SlimError: as `score`.
+        """
+        segments, texts = self._needed(history, rationale)
+        return SCORES_ONLY[self.scorer](segments, texts, items, encoder)
+
     def score(self, history: Sequence[Item], rationale: Rationale, items: np.ndarray, encoder: TextEncoder) -> Scored:
-        """Scores of the given item vectors (n, d).
+        """Scores and evidence for the given item vectors (n, d).
 
         Raises:
             SlimError: there is nothing to rank by (no text yet, no history).
         """
+        segments, texts = self._needed(history, rationale)
+        return self.scorer(segments, texts, items, encoder)
+
+    def _needed(self, history: Sequence[Item], rationale: Rationale) -> tuple[list[Segment], list[str]]:
         segments, texts = self.segments(history, rationale)
         if not segments:
             raise SlimError("There is nothing to rank by: neither reasoning nor purchases. Add a purchase or a text.")
-        return self.scorer(segments, texts, items, encoder)
+        return segments, texts
 
 
 RANKERS = {
