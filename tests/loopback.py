@@ -33,6 +33,9 @@ class Received:
     headers: dict[str, str]
     """Names in lower case."""
     body: dict[str, Any]
+    """What was sent as JSON; empty for anything else."""
+    raw: bytes = b""
+    method: str = "POST"
     at: float = field(default_factory=time.monotonic)
 
 
@@ -86,12 +89,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        reply = self.server.loopback.take(Received(self.path, headers, json.loads(body)))
+        parsed = json.loads(body) if "json" in headers.get("content-type", "") else {}
+        reply = self.server.loopback.take(Received(self.path, headers, parsed, body, self.command))
         try:
             reply(self)
         except (BrokenPipeError, ConnectionResetError):
             self.server.loopback.hung_up.set()
             self.close_connection = True
+
+    do_GET = do_POST
 
     def log_message(self, *_: object) -> None:
         """Silent."""
