@@ -41,7 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--student",
         "SLIM_STUDENT",
         "smollm2-135m",
-        "student under assets/students, a path to such a folder,\nbase (no adapter) or none (recorded examples only)",
+        "student under assets/students, a path to such a folder,\nbase (no adapter) or none (recorded examples only);\n"
+        "a PEFT folder, a model folder or a Hub id runs on transformers",
     )
     flag(
         "--student-url",
@@ -63,7 +64,14 @@ def make_parser() -> argparse.ArgumentParser:
         "model name of the teacher; the key comes from SLIM_TEACHER_KEY only",
     )
     flag("--encoder", "SLIM_ENCODER", "", "path or Hub id of the text encoder (default: the installed weights)")
-    flag("--device", "SLIM_DEVICE", "cpu", "where the text encoder runs: cpu, cuda", choices=("cpu", "cuda", "mps"))
+    flag(
+        "--device",
+        "SLIM_DEVICE",
+        "cpu",
+        "where text encoder and student run: cpu, cuda (the student then on transformers),\n"
+        "mps (the encoder alone) or auto (cuda where there is one)",
+        choices=("auto", "cpu", "cuda", "mps"),
+    )
     flag("--slots", "SLIM_SLOTS", "8", "visitors that the embedded student writes for at the same time", type=int)
     flag("--threads", "SLIM_THREADS", "0", "CPU threads of the embedded student, 0 = all cores", type=int)
     flag("--data", "SLIM_DATA", "data", "folder for what the app keeps between starts (vectors of added domains)")

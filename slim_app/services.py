@@ -11,7 +11,9 @@ from pathlib import Path
 from slim_app.domain import Domain, load_domains
 from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
+from slim_app.reasoners import zerogpu
 from slim_app.reasoners.base import Reasoner
+from slim_app.reasoners.hf_students import needs_transformers
 from slim_app.schema import ModelInfo, Shopper
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,8 @@ class Settings:
 
     domains: tuple[Path, ...] = (Path("assets/domains"),)
     student: str = "smollm2-135m"
-    """A folder name under assets/students, a path to such a folder, `base` (no adapter) or `none`."""
+    """A folder name under assets/students, a path to such a folder, `base` (no adapter) or `none`; for transformers
+    also a PEFT or model folder, or a Hub id."""
     student_url: str = ""
     student_model: str = ""
     student_key: str = field(default="", repr=False)
@@ -33,6 +36,7 @@ class Settings:
     teacher_key: str = field(default="", repr=False)
     encoder: str = ""
     device: str = "cpu"
+    """Where encoder and student run: `cpu`, `cuda`, `mps` (the encoder alone), `auto` (`cuda` where there is one)."""
     slots: int = 8
     threads: int = 0
     data: Path = Path("data")
@@ -103,7 +107,9 @@ def build_services(settings: Settings) -> Services:
     Raises:
         SlimError: no usable domain, or an explicit endpoint with a bad address.
     """
-    encoder = TextEncoder(settings.encoder, settings.device)
+    device = _device(settings.device)
+    # on ZeroGPU only decorated functions have a GPU, and an encoder that takes milliseconds is not worth the queue
+    encoder = TextEncoder(settings.encoder, "cpu" if zerogpu.active() else device)
     domains = load_domains(settings.domains, encoder, settings.data / "vectors")
     services = Services(domains, encoder, slots=settings.slots)
     services.warm(encoder.load)  # its imports take seconds: beside the loading of the student and the page
@@ -122,7 +128,8 @@ def build_services(settings: Settings) -> Services:
         )
     elif settings.student != "none":
         try:
-            services.reasoners |= _embedded(settings, services)
+            in_process = device == "cuda" or needs_transformers(settings.student, STUDENTS)
+            services.reasoners |= (_transformers if in_process else _embedded)(settings, services)
         except SlimError as error:
             services.missing = str(error)
             log.warning("No student: %s", error)
@@ -135,6 +142,32 @@ def build_services(settings: Settings) -> Services:
             base_url=settings.teacher_url, model=settings.teacher_model, api_key=settings.teacher_key
         )
     return services
+
+
+def _device(wanted: str) -> str:
+    """`auto` decided; PyTorch is asked only then, since its import takes seconds."""
+    if zerogpu.active():
+        zerogpu.prepare()
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _transformers(settings: Settings, services: Services) -> dict[str, Reasoner]:
+    """The student on transformers, and its untuned base from the same loaded model."""
+    from slim_app.reasoners.hf import HfReasoner
+    from slim_app.reasoners.hf_students import find_student, open_student
+
+    services.student_card = find_student(settings.student, STUDENTS).card
+    device = _device(settings.device)
+    student = open_student(settings.student, STUDENTS, device if device == "cuda" else "cpu")
+    services.warm(student.engine.warm_up)
+    reasoners: dict[str, Reasoner] = {"student": student}
+    if student.engine.loaded.copies:
+        reasoners["base"] = HfReasoner(student.engine, tuned=False)
+    return reasoners
 
 
 def _embedded(settings: Settings, services: Services) -> dict[str, Reasoner]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from slim_app.prompts import student_prompt
+from slim_app.reasoners.hf_text import prompt_ids
 from training.data import Row
 
 IGNORED = -100
@@ -31,13 +31,7 @@ def encode(row: Row, tokenizer) -> Example:
 
     The two are tokenised apart, because the app's model continues after a prompt that is already tokens.
     """
-    prompt = student_prompt(row.history)
-    if tokenizer.chat_template:
-        turn = [{"role": "user", "content": prompt}]
-        prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-        ids = tokenizer(prompt, add_special_tokens=False).input_ids
-    else:
-        ids = tokenizer(prompt + "\n\n").input_ids
+    ids = prompt_ids(row.history, tokenizer)
     return Example(ids, [*tokenizer(row.text, add_special_tokens=False).input_ids, tokenizer.eos_token_id])
 
 

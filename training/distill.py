@@ -21,7 +21,7 @@ from slim_app.prompts import PROMPT_VERSION
 from training import data
 from training.batches import Example, encode
 from training.checkpoint import load_checkpoint
-from training.student import PRESETS, add_lora, load_adapter, load_base, load_tokenizer
+from training.student import PRESETS, add_lora, load_adapter, open_base, open_tokenizer
 from training.trainer import Trainer, log
 
 
@@ -71,7 +71,7 @@ def prepare(args: argparse.Namespace) -> tuple[Trainer, list[Example], list[Exam
             setattr(args, name, value)
     sources = [data.load(spec) for spec in args.data]
     train_rows, held_rows = data.split([row for source in sources for row in source.rows])
-    tokenizer = load_tokenizer(args.base)
+    tokenizer = open_tokenizer(args.base)
     train, held = ([e for row in rows if len(e := encode(row, tokenizer)) <= args.max_length]
                    for rows in (train_rows, held_rows))
     left_out = len(train_rows) + len(held_rows) - len(train) - len(held)
@@ -94,7 +94,7 @@ def prepare(args: argparse.Namespace) -> tuple[Trainer, list[Example], list[Exam
     from accelerate import Accelerator
 
     accelerator = Accelerator()
-    model = load_base(args.base, getattr(torch, args.dtype)).to(accelerator.device)
+    model = open_base(args.base, getattr(torch, args.dtype)).to(accelerator.device)
     peft = add_lora(model, args.rank, args.alpha, args.dropout, args.targets, args.seed)
     if args.checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})

@@ -26,7 +26,7 @@ from slim_app.reasoners.engine import Engine
 from slim_app.reasoners.llama_cpp import LlamaCppReasoner
 from training import data
 from training.batches import encode
-from training.student import load_base, load_tokenizer
+from training.student import open_base, open_tokenizer
 
 MODULES = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
            "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
@@ -90,8 +90,8 @@ def compare(folder: Path, base: str, file: Path, rows: Sequence[data.Row]) -> li
     """
     from peft import PeftModel
 
-    tokenizer = load_tokenizer(base)
-    model = PeftModel.from_pretrained(load_base(base, torch.float32), folder).eval()
+    tokenizer = open_tokenizer(base)
+    model = PeftModel.from_pretrained(open_base(base, torch.float32), folder).eval()
     reasoner = LlamaCppReasoner(Engine(base, file, slots=1), tuned=True, grammar=False)
     found = []
     for row in rows:

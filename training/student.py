@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from slim_app import weights
 from slim_app.errors import SlimError
+from slim_app.reasoners.hf_load import find_base, load_base, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -52,39 +52,22 @@ PRESETS = {
 }
 
 
-def _where(base: str) -> tuple[str, dict]:
-    """What transformers calls the base: (folder or Hub id, further arguments). Empty = the embedded base."""
-    if base and not base.endswith(".gguf"):
-        return base, {}
-    file = weights.resolve(weights.STUDENT_BASE, base)
-    return str(file.parent), {"gguf_file": file.name}
+def open_tokenizer(base: str):
+    """The base's tokenizer; for a GGUF file the one inside it, which is also llama.cpp's.
+
+    Raises:
+        SlimError: the base is nowhere, or has no usable tokenizer.
+    """
+    return load_tokenizer(*find_base(base))
 
 
-def load_tokenizer(base: str):
-    """The base's tokenizer; for a GGUF file the one inside it, which is also llama.cpp's."""
-    from transformers import AutoTokenizer
+def open_base(base: str, dtype: torch.dtype):
+    """The base in `dtype` on the host; a GGUF file is dequantised.
 
-    name, extra = _where(base)
-    try:
-        return AutoTokenizer.from_pretrained(name, **extra)
-    except (OSError, ValueError) as error:
-        raise SlimError(f"No tokenizer at “{base or name}” ({_first_line(error)}). Check --base.") from None
-
-
-def load_base(base: str, dtype: torch.dtype):
-    """The frozen base in `dtype`; a GGUF file is dequantised."""
-    from transformers import AutoModelForCausalLM
-
-    name, extra = _where(base)
-    try:
-        # Packed GGUF blocks have no gradient; in float32 first, because the file holds float32 scales.
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32 if extra else dtype, **extra)
-    except (OSError, ValueError) as error:
-        raise SlimError(f"No model at “{base or name}” ({_first_line(error)}). Check --base.") from None
-    model.hf_quantizer = None  # transformers refuses to save what it thinks is quantised
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    return model.to(dtype)
+    Raises:
+        SlimError: the base is nowhere, or not usable.
+    """
+    return load_base(*find_base(base), dtype)
 
 
 def add_lora(model, rank: int, alpha: int, dropout: float, targets: str, seed: int):
@@ -115,7 +98,3 @@ def load_adapter(peft, folder: Path) -> None:
     from safetensors.torch import load_file
 
     set_peft_model_state_dict(peft, load_file(folder / "adapter_model.safetensors"))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]
