@@ -15,7 +15,7 @@ CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.10 python3)
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test smoke lint clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ demo: $(VENV)/.installed ## install what is missing, then start the page
 
 test: $(VENV)/.installed-dev ## install what is missing, then run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+smoke: $(VENV)/.installed-dev ## run the training chain on a handful of rows
+	@PYTHON=$(BIN)/python training/runs/smoke.sh
 
 lint: $(VENV)/.installed-dev ## check the code with ruff
 	@$(BIN)/ruff check .

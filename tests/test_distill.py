@@ -116,7 +116,7 @@ def test_a_resumed_run_is_the_same_run(tiny, dataset, tmp_path, dropout):
 
 
 def test_the_loss_sees_the_rationale_only(tiny, dataset):
-    tokenizer = distill.load_tokenizer(tiny["llama"])
+    tokenizer = distill.open_tokenizer(tiny["llama"])
     rows = data.load(dataset).rows[:3]
     examples = [encode(row, tokenizer) for row in rows]
     assert tokenizer.decode(examples[0].prompt) == f"<user>{student_prompt(rows[0].history)}<end><assistant>"

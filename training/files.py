@@ -1,8 +1,10 @@
-"""Text files line by line, with the place of each line for messages: JSONL and TSV."""
+"""Text files line by line, packed (.gz) or not, with the place of each line for messages: JSONL and TSV."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,8 @@ def read_tsv(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
     try:
-        with file.open(encoding="utf-8", newline="\n") as stream:
+        open_text = gzip.open if file.suffix == ".gz" else open
+        with open_text(file, "rt", encoding="utf-8", newline="\n") as stream:
             yield from ((f"{file}, line {n}", line.rstrip("\r\n")) for n, line in enumerate(stream, 1) if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise SlimError(f"Cannot read {file} as UTF-8 text ({error}). Check the path.") from None
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise SlimError(f"Cannot read {file} as UTF-8 text ({error}). Check the path, and that it is whole.") from None
