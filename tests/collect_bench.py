@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.teacher_server import TeacherServer, write_dataset
-from training import collect_rationales, live_mode, pace
+from training import collect_rationales
+from training.teacher import live_mode, pace
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "sk-Secret-0123456789"
@@ -77,7 +78,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, caplog: 
 
 def start(bench: Bench, server: TeacherServer, *flags: str, grace: float = 5.0) -> subprocess.Popen[str]:
     """The script as a process of its own; `grace` instead of the five seconds that it waits when stopped."""
-    code = f"import sys; from training import collect_rationales, live_mode; live_mode.GRACE = {grace}; "
+    imports = "import sys; from training import collect_rationales; from training.teacher import live_mode; "
+    code = f"{imports}live_mode.GRACE = {grace}; "
     return subprocess.Popen(
         [sys.executable, "-c", code + "collect_rationales.main(sys.argv[1:])", *bench.flags(server.url, *flags)],
         cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

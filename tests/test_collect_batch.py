@@ -10,8 +10,8 @@ import pytest
 from tests.collect_bench import PRICES, Bench, bench, start, until, write_users
 from tests.loopback import CUT, answer, error, stream
 from tests.teacher_server import GOOD, NO_STEPS, TeacherServer, completion
-from training.batch_state import new_state
 from training.store import write_json
+from training.teacher.batch_state import new_state
 
 __all__ = ["bench"]
 BATCH = ("--batch", "--poll", "0.02")

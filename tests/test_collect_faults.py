@@ -14,8 +14,8 @@ import pytest
 from tests.collect_bench import KEY, Bench, bench, start, until, write_users
 from tests.loopback import CUT, answer, error, silence, stream
 from tests.teacher_server import TeacherServer, after, says, write_dataset
-from training import live_mode
 from training.store import RationaleStore
+from training.teacher import live_mode
 
 __all__ = ["bench"]
 

@@ -12,14 +12,14 @@ import pytest
 from slim_app.errors import SlimError
 from slim_app.reasoners.faults import Broken
 from tests.teacher_server import GOOD, completion, write_dataset
-from training.answers import read_answer, steps_of
-from training.batch_lines import read_result
 from training.dataset import read_dataset
 from training.jobs import Job, choose_jobs, choose_users
-from training.pace import Pace, backoff
 from training.positions import POSITIONS, upto_of
-from training.prices import Budget, Forecast, OverBudget, Price, price_of
-from training.teacher_client import Teacher
+from training.teacher.answers import read_answer, steps_of
+from training.teacher.batch_lines import read_result
+from training.teacher.client import Teacher
+from training.teacher.pace import Pace, backoff
+from training.teacher.prices import Budget, Forecast, OverBudget, Price, price_of
 
 
 def test_a_position_holds_back_its_target_and_all_later_ones() -> None:

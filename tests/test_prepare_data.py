@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from slim_app.errors import SlimError
 from tests.review_files import pack, prepare, review_2018, sequences, toys
-from training import dataset_writer, kcore, prepare_data
-from training.working_file import Work, _in_words, megabytes
+from training import prepare_data
+from training.reviews import dataset_writer, kcore
+from training.reviews.working_file import Work, _in_words, megabytes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -112,7 +113,7 @@ def test_splits_leave_one_out(tmp_path) -> None:
 
 def test_a_kill_loses_only_the_stage_that_ran(amazon, tmp_path, monkeypatch, caplog) -> None:
     args = ["--reviews", str(amazon), "--out", str(tmp_path / "out"), "--memory", "600MB"]
-    code = (f"import os; from training import kcore, prepare_data; "
+    code = (f"import os; from training import prepare_data; from training.reviews import kcore; "
             f"kcore.core = lambda *_: os.kill(os.getpid(), {signal.SIGKILL:d}); prepare_data.main({args!r})")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == -signal.SIGKILL
     assert not (tmp_path / "out" / "sequences.tsv").exists()
@@ -189,7 +190,7 @@ def test_what_is_in_the_way(amazon, tmp_path) -> None:
     (tmp_path / "out" / ".work" / "work.duckdb").write_text("not a database " * 999)
     with pytest.raises(SlimError, match="Remove it and run again"):
         prepare(amazon)
-    code = ("from pathlib import Path; from training.working_file import Work; "
+    code = ("from pathlib import Path; from training.reviews.working_file import Work; "
             f"work = Work(Path({str(tmp_path)!r}), 600); print('open', flush=True); input()")
     other = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

@@ -10,8 +10,9 @@ import pytest
 
 from slim_app.errors import SlimError
 from tests.review_files import grid, pack, prepare, review_2018, sequences, toys
-from training import lines, prepare_data, titles
+from training import prepare_data
 from training.dataset import read_dataset
+from training.reviews import lines, titles
 
 
 @pytest.fixture

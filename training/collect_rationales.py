@@ -23,15 +23,15 @@ from typing import Any
 
 from slim_app.errors import SlimError
 from slim_app.prompts import teacher_prompt
-from training.batch_state import read_state
-from training.collect_report import check_meta, describe, estimate, fingerprint
-from training.collect_run import run
-from training.collection import Collection
 from training.dataset import read_dataset
 from training.jobs import Job, choose_jobs, choose_users
-from training.prices import price_of
 from training.store import RationaleStore, beside, write_json
-from training.teacher_client import KEY_VARIABLE, Teacher
+from training.teacher.batch_state import read_state
+from training.teacher.client import KEY_VARIABLE, Teacher
+from training.teacher.collection import Collection
+from training.teacher.prices import price_of
+from training.teacher.report import check_meta, describe, estimate, fingerprint
+from training.teacher.run import run
 
 log = logging.getLogger(__name__)
 POSITIONS = {"train": ("train",), "test": ("test",), "all": ("train", "test")}

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from slim_app.errors import SlimError
-from training import dataset_writer, kcore
-from training.ingest import ingest_meta, ingest_reviews
-from training.sources import KINDS, Source, find_source
-from training.working_file import Work, key_of, megabytes
+from training.reviews import dataset_writer, kcore
+from training.reviews.ingest import ingest_meta, ingest_reviews
+from training.reviews.sources import KINDS, Source, find_source
+from training.reviews.working_file import Work, key_of, megabytes
 
 log = logging.getLogger("prepare_data")
 VERSION = 1

@@ -10,11 +10,11 @@ from typing import Any
 
 from slim_app.errors import SlimError
 from slim_app.prompts import PROMPT_VERSION
-from training.collection import Collection
 from training.files import read_jsonl
 from training.jobs import Job
-from training.prices import Budget
 from training.store import beside
+from training.teacher.collection import Collection
+from training.teacher.prices import Budget
 
 
 def estimate(collection: Collection, jobs: Sequence[Job], max_tokens: int) -> str:

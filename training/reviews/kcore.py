@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 from slim_app.errors import SlimError
-from training.working_file import Work
+from training.reviews.working_file import Work
 
 log = logging.getLogger("prepare_data")
 SEQ = 1 << 40

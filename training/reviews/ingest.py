@@ -9,9 +9,9 @@ from typing import Any
 from tqdm import tqdm
 
 from slim_app.errors import SlimError
-from training.lines import BadLine, Broken, Lines
-from training.sources import Source
-from training.working_file import Work
+from training.reviews.lines import BadLine, Broken, Lines
+from training.reviews.sources import Source
+from training.reviews.working_file import Work
 
 ROWS = 200_000
 """Rows that go to DuckDB together; fewer than a row group (122,880) would be stored twice."""

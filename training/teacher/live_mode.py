@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from slim_app.errors import SlimError
-from training.answers import Answer
-from training.collection import MOST_ANSWERS, Collection
 from training.jobs import Job
-from training.pace import Pace
-from training.prices import Budget, OverBudget
-from training.teacher_client import Halt, Refused, Teacher, Transient, pause_before
+from training.teacher.answers import Answer
+from training.teacher.client import Halt, Refused, Teacher, Transient, pause_before
+from training.teacher.collection import MOST_ANSWERS, Collection
+from training.teacher.pace import Pace
+from training.teacher.prices import Budget, OverBudget
 
 log = logging.getLogger(__name__)
 GRACE = 5.0

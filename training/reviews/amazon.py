@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from training.lines import BadLine
-from training.rows import Meta, Row, described, identifier, milliseconds
-from training.titles import brand, category
+from training.reviews.lines import BadLine
+from training.reviews.rows import Meta, Row, described, identifier, milliseconds
+from training.reviews.titles import brand, category
 
 SECOND = 1000
 

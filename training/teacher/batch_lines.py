@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from slim_app.prompts import clean_title
 from slim_app.reasoners.faults import Broken
-from training.answers import Answer, read_answer
 from training.jobs import Job
+from training.teacher.answers import Answer, read_answer
 
 T = TypeVar("T")
 

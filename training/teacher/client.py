@@ -15,8 +15,8 @@ from slim_app.prompts import clean_title
 from slim_app.reasoners.address import checked_url
 from slim_app.reasoners.endpoint import _without_refused as without_refused
 from slim_app.reasoners.faults import Broken, Faults, asked_wait
-from training.answers import Answer, read_answer
-from training.pace import backoff
+from training.teacher.answers import Answer, read_answer
+from training.teacher.pace import backoff
 
 if TYPE_CHECKING:
     import openai

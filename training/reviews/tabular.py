@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from training.lines import BadLine
-from training.rows import Meta, Row, described, identifier, milliseconds
-from training.titles import brand, film, plain
+from training.reviews.lines import BadLine
+from training.reviews.rows import Meta, Row, described, identifier, milliseconds
+from training.reviews.titles import brand, film, plain
 
 SECOND = 1000
 

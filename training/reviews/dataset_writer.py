@@ -14,9 +14,9 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from slim_app.errors import SlimError
-from training.kcore import SEQ
 from training.positions import POSITIONS, upto_of
-from training.working_file import Work
+from training.reviews.kcore import SEQ
+from training.reviews.working_file import Work
 
 TABLES = ("items.tsv", "sequences.tsv", "splits.tsv")
 

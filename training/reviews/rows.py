@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from training.lines import BadLine
-from training.titles import is_script, plain
+from training.reviews.lines import BadLine
+from training.reviews.titles import is_script, plain
 
 Row = tuple[str, str, int]
 """User, item, time in milliseconds."""

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from slim_app.errors import SlimError
 from slim_app.prompts import clean_title
-from training.batch_lines import read_result, request_line, sound
-from training.batch_state import new_state, read_state
-from training.collection import Collection
 from training.jobs import Job
-from training.prices import Budget
 from training.store import write_json
-from training.teacher_client import Halt, Refused, Teacher, Transient, pause_before
+from training.teacher.batch_lines import read_result, request_line, sound
+from training.teacher.batch_state import new_state, read_state
+from training.teacher.client import Halt, Refused, Teacher, Transient, pause_before
+from training.teacher.collection import Collection
+from training.teacher.prices import Budget
 
 if TYPE_CHECKING:
     import openai

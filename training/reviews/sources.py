@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slim_app.errors import SlimError
-from training import amazon, tabular
-from training.lines import BadLine, first_lines
-from training.rows import Meta, Row
+from training.reviews import amazon, tabular
+from training.reviews.lines import BadLine, first_lines
+from training.reviews.rows import Meta, Row
 
 LOOKED_AT = 100
 """A file of which none of the first lines can be used is of another kind."""

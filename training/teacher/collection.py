@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from slim_app.prompts import PROMPT_VERSION
-from training.answers import Answer, steps_of
 from training.jobs import Job
-from training.prices import Forecast, Price
 from training.store import Key, RationaleStore
+from training.teacher.answers import Answer, steps_of
+from training.teacher.prices import Forecast, Price
 
 MOST_ANSWERS = 2
 """Answers asked for one rationale, over all runs: the first, and one more where it did not parse."""

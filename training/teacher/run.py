@@ -12,14 +12,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from slim_app.errors import SlimError
-from training.batch_mode import BatchRun
-from training.collection import Collection
 from training.jobs import Job
-from training.live_mode import LiveRun
-from training.pace import Pace
-from training.prices import Budget
 from training.store import beside
-from training.teacher_client import Teacher
+from training.teacher.batch_mode import BatchRun
+from training.teacher.client import Teacher
+from training.teacher.collection import Collection
+from training.teacher.live_mode import LiveRun
+from training.teacher.pace import Pace
+from training.teacher.prices import Budget
 
 log = logging.getLogger(__name__)
 LOG_EVERY = 30.0

@@ -1,0 +1,1 @@
+"""Public review data to a dataset folder: what `prepare_data` is made of."""
