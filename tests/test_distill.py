@@ -191,3 +191,24 @@ def test_query_rows_are_interleaved_for_llama_cpp():
     out = gguf_tensors({name.format("q_proj"): b, name.format("v_proj"): b}, heads=2, kv_heads=2)
     assert out["blk.0.attn_q.weight.lora_b"].ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
     assert out["blk.0.attn_v.weight.lora_b"].ravel().tolist() == list(range(8))
+
+
+def test_of_two_positions_of_a_user_the_one_that_saw_less_is_learnt(dataset, caplog):
+    file, _ = dataset.split("=")
+    with open(file, "a", encoding="utf-8") as stream:
+        for user, upto in ((3, 3), (4, 1)):
+            stream.write(json.dumps({"user_id": user, "upto": upto, **RATIONALE}) + "\n")
+    rows = {row.id: row for row in data.load(dataset).rows}
+    assert len(rows) == 60 and len(rows["3"].history) == 2 and len(rows["4"].history) == 1
+    assert "2 rationales left out" in caplog.text
+
+
+def test_rows_with_a_problem_or_of_another_prompt_version(dataset):
+    file, _ = dataset.split("=")
+    lines = Path(file).read_text("utf-8").splitlines()
+    first = json.loads(lines[0])
+    Path(file).write_text("\n".join([json.dumps(first | {"problem": "no Step 3", "step3": []}), *lines[1:]]), "utf-8")
+    assert len(data.load(dataset).rows) == 59
+    Path(file).write_text("\n".join([*lines[1:], json.dumps(first | {"prompt_version": "0"})]), "utf-8")
+    with pytest.raises(SlimError, match="line 60: written for prompt version '0'"):
+        data.load(dataset)

@@ -7,6 +7,7 @@ saw), or a demo domain folder (`items.jsonl`, `shoppers.jsonl`: the whole histor
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from slim_app.schema import Item
 from training.dataset import read_dataset
 from training.files import read_jsonl
 
+log = logging.getLogger(__name__)
 ENTRIES = 5
 HELD_OUT_SHARE = 10  # one in ten users is never trained on
 
@@ -81,7 +83,10 @@ def split(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 
 
 def _dataset_rows(file: Path, folder: Path) -> Iterator[Row]:
+    """Of a user with several rationales the one that saw least: it has not seen what the others predict."""
     dataset = read_dataset(folder)
+    least: dict[str, list[Row]] = {}
+    longer = 0
     for place, record in read_jsonl(file):
         version = record.get("prompt_version", PROMPT_VERSION)  # rationales written by hand carry none
         if version != PROMPT_VERSION:
@@ -92,7 +97,18 @@ def _dataset_rows(file: Path, folder: Path) -> Iterator[Row]:
         if record.get("problem"):
             continue  # kept by collect_rationales as a record of what went wrong
         user = str(record.get("user_id", ""))
-        yield Row(user, dataset.name, dataset.history(user, record.get("upto", 0), place), _text(record, place))
+        row = Row(user, dataset.name, dataset.history(user, record.get("upto", 0), place), _text(record, place))
+        kept = least.setdefault(user, [])
+        if kept and len(row.history) != len(kept[0].history):
+            longer += 1
+            if len(row.history) > len(kept[0].history):
+                continue
+            kept.clear()
+        kept.append(row)
+    if longer:
+        log.warning("%s: %d rationales left out, since their users have one from a shorter history", file, longer)
+    for rows in least.values():
+        yield from rows
 
 
 def _demo_rows(file: Path) -> Iterator[Row]:

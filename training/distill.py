@@ -89,8 +89,9 @@ def prepare(args: argparse.Namespace) -> tuple[Trainer, list[Example], list[Exam
         "data": [{"file": "/".join(s.file.parts[-2:]), "sha256": s.sha256, "rows": len(s.rows)} for s in sources],
         "training_rows": len(train), "held_out": [row.key for row in held_rows], "left_out": left_out,
     }
-    # `steps` is not in it: with --schedule hold a run may be lengthened while its rate is still constant
-    args.fingerprint = json.loads(json.dumps({"data": meta["data"], "base": str(args.base), **settings}))
+    # `steps` and `decay` are not in it: with --schedule hold a run may be lengthened while its rate is still constant
+    fixed = {name: value for name, value in settings.items() if name != "decay"}
+    args.fingerprint = json.loads(json.dumps({"data": meta["data"], "base": str(args.base), **fixed}))
     from accelerate import Accelerator
 
     accelerator = Accelerator()
