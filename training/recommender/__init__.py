@@ -1,0 +1,1 @@
+"""What `training.train_recommender` is made of."""

@@ -1,0 +1,150 @@
+"""Ranks of all users' targets at once: the 101 candidates of METHOD's protocol, and the full catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from slim_app.errors import SlimError
+from slim_app.recommenders.fused import FusedRecommender, scores
+from training.metrics import NEGATIVES, sample_negatives
+from training.next_item import SEEDS, Ranks
+from training.positions import upto_of
+from training.recommender.rationales import RationaleTable
+from training.recommender.sequences import Sequences, check_upto
+
+log = logging.getLogger("recommend")
+CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Task:
+    """One position (valid or test) of p users, those with short histories first."""
+
+    position: str
+    users: np.ndarray
+    """(p,) numbers of the users in the sequences; ranks come in this order."""
+    target: torch.Tensor
+    items: torch.Tensor
+    """(p, T) the newest items before the target, padded right."""
+    lengths: torch.Tensor
+    seen: torch.Tensor
+    """(p, S) all items before the target, padded right: no rivals in the full catalogue."""
+    candidates: torch.Tensor
+    """(p, seeds, 101): the target first."""
+    rationale: torch.Tensor
+    """(p,) rationale rows, -1 without one."""
+
+
+def make_task(
+    sequences: Sequences, position: str, users: np.ndarray, width: int, cache: Path | None = None,
+    seeds: Sequence[int] = SEEDS, rationale: np.ndarray | None = None, upto: np.ndarray | None = None,
+) -> Task:  # fmt: skip
+    """What `rank` ranks. `rationale` and `upto` (u,) are those of `RationaleTable.newest`.
+
+    Raises:
+        SlimError: a rationale that saw its target, or fewer than 101 candidates.
+    """
+    users = users[np.argsort(sequences.lengths[users], kind="stable")]
+    shown = upto_of(position, sequences.lengths[users])
+    rows = np.full(len(users), -1) if rationale is None else rationale[users]
+    if rationale is not None and upto is not None:
+        check_upto(sequences, users[rows >= 0], upto[users[rows >= 0]], shown[rows >= 0])
+    target = sequences.at(users, shown)
+    items, lengths = sequences.prefixes(users, shown, width)
+    seen, _ = sequences.prefixes(users, shown, int(shown.max()))
+    drawn = negatives(sequences, seeds, cache)[users]
+    first = np.broadcast_to(target[:, None, None], (*drawn.shape[:2], 1))
+    candidates = np.concatenate([first, drawn], axis=2)
+    arrays = (target, items, lengths, seen, candidates, rows)
+    return Task(position, users, *(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+
+
+def negatives(sequences: Sequences, seeds: Sequence[int], cache: Path | None = None) -> np.ndarray:
+    """(u, seeds, 100) items that each user never touched, later purchases included; kept in `cache`.
+
+    Raises:
+        SlimError: a catalogue too small for that.
+    """
+    print_of = hashlib.sha256(repr((sequences.users, sequences.n_items, tuple(seeds), NEGATIVES)).encode())
+    print_of.update(sequences.flat.tobytes() + sequences.lengths.tobytes())
+    file = cache / f"candidates-{print_of.hexdigest()[:24]}.npy" if cache else None
+    shape = (len(sequences.users), len(seeds), NEGATIVES)
+    if file and file.is_file():
+        try:
+            found = np.load(file, allow_pickle=False)
+            if found.shape == shape:
+                return found.astype(np.int64)
+        except (OSError, ValueError, EOFError):
+            log.warning("%s is broken and is made again", file)
+    touched = np.split(sequences.flat, sequences.starts[1:])
+    try:
+        drawn = [
+            [sample_negatives(user, items, sequences.n_items, seed) for seed in seeds]
+            for user, items in zip(sequences.users, touched, strict=True)
+        ]
+    except ValueError as error:
+        raise SlimError(f"Too few items for {NEGATIVES} candidates: {error}. Give a larger catalogue.") from None
+    found = np.array(drawn, np.int64).reshape(shape)
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, found.astype(np.int32))
+    return found
+
+
+def queries_of(
+    model: FusedRecommender, states: torch.Tensor | None, rows: torch.Tensor, table: RationaleTable | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(P, m, h) queries of users some of whom have a rationale (rows >= 0), and their (P, m) mask."""
+    has = rows >= 0
+    if table is None or not model.config.uses_rationale or not has.any():
+        return model.queries(states), None
+    vectors, mask = table.gather(rows.clamp(min=0))
+    queries = model.queries(states, vectors)
+    if not has.all():  # all segments of a user without a rationale are the one query that stands for that
+        queries = torch.where(has[:, None, None], queries, model.queries(states))
+    return queries, mask
+
+
+@torch.inference_mode()
+def rank(model: FusedRecommender, task: Task, table: RationaleTable | None = None, full: bool = True) -> Ranks:
+    """Ranks of all targets; `full=False` leaves out the full catalogue, which costs most.
+
+    Raises:
+        SlimError: a score that is not a number.
+    """
+    model.eval()
+    device = model.item_text.device
+    items = model.items(torch.arange(model.config.n_items, device=device))
+    sampled, whole = [], []
+    for start in range(0, len(task.users), CHUNK):
+        part = slice(start, start + CHUNK)
+        rows, target = task.rationale[part].to(device), task.target[part].to(device)
+        states = None
+        if model.config.backbone != "none":
+            lengths = task.lengths[part]
+            history = task.items[part, : int(lengths.max())].to(device)
+            states = model.states(history)[torch.arange(len(history), device=device), lengths.to(device) - 1]
+        queries, mask = queries_of(model, states, rows, table)
+        candidates = task.candidates[part].to(device)
+        if full:
+            found = scores(queries, items, mask)  # (P, n)
+            own = found.gather(1, target[:, None])
+            few = found.gather(1, candidates.flatten(1)).view(candidates.shape)
+            seen = task.seen[part].to(device)
+            rivals = torch.nn.functional.pad(found, (0, 1)).scatter(1, seen, float("-inf"))[:, :-1]
+            rivals = rivals.scatter(1, target[:, None], own)  # bought again: a rival to nobody but itself
+            whole.append((rivals >= own).sum(dim=1))
+        else:
+            few = scores(queries, items[candidates.flatten(1)], mask).view(candidates.shape)
+        if few.isnan().any():
+            raise SlimError("A score is not a number. Train again with a lower --lr.")
+        sampled.append((few >= few[..., :1]).sum(dim=2))  # ties count against the target
+    ranks = torch.cat(whole) if full else torch.zeros(len(task.users), dtype=torch.long)
+    return Ranks(torch.cat(sampled).cpu().numpy(), ranks.cpu().numpy())
