@@ -174,9 +174,9 @@ def app_url() -> Iterator[str]:
         yield app.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium of the system, driven by playwright. Its loop lives in this thread: no asyncio.run after it."""
+    """Chromium of the system, driven by playwright. Its loop lives in this thread: no asyncio.run in these modules."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         reason = f"no browser found (looked for {', '.join(BROWSERS)})"

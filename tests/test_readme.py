@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -29,10 +30,25 @@ def test_there_is_a_snippet_for_every_endpoint() -> None:
     assert all(f'api_name="/{name}"' in README for name in ("recommend", "rank", "search_catalog", "domains"))
 
 
+def flags_of(module: str) -> set[str]:
+    parser = importlib.import_module(module).make_parser()
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+COMMANDS = re.findall(r"python -m (training\.\w+)(.*)", README.replace("\\\n", " "))
+
+
 def test_every_flag_that_the_readme_names_exists() -> None:
-    flags = {option for action in make_parser()._actions for option in action.option_strings}
-    named = set(re.findall(r"`?(--(?:teacher|student|domains|slots|data|host|port)[a-z-]*)", README))
-    assert named and named <= flags
+    prose = re.sub(r"```bash\n.*?```", "", README, flags=re.S)
+    known = flags_of("app").union(*(flags_of(module) for module, _ in COMMANDS))
+    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", prose))
+    assert named and named <= known | {"--build-arg"}
+
+
+@pytest.mark.parametrize("module, rest", [c for c in COMMANDS if "--" in c[1]], ids=lambda part: part.split()[0])
+def test_every_command_of_the_readme_takes_its_flags(module: str, rest: str) -> None:
+    line = rest.split("#")[0].split("`")[0]
+    assert set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", line)) <= flags_of(module)
 
 
 def test_every_flag_has_an_environment_variable() -> None:

@@ -97,7 +97,7 @@ def compare(folder: Path, base: str, file: Path, rows: Sequence[data.Row]) -> li
     for row in rows:
         answer: list[dict] = []
         request = reasoner.request(row.history) | {"stream": False, "stream_options": None, "logprobs": True}
-        request |= {"repeat_penalty": 1.0, "dry_multiplier": 0.0}  # plain greedy decoding on both sides
+        request |= {"dry_multiplier": 0.0}  # plain greedy decoding on both sides
         reasoner.engine.chat(request, answer.append)
         if "error" in answer[-1]:
             raise SlimError(f"llama.cpp did not answer ({answer[-1]['error']}). Export the adapter again.")

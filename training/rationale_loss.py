@@ -21,9 +21,10 @@ def losses(student: str, rows: Sequence[Row], batch: int = 4) -> dict[str, float
     """
     from slim_app.reasoners.hf_students import open_student
 
-    loaded = open_student(student, STUDENTS, "cuda" if torch.cuda.is_available() else "cpu").engine.loaded
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = open_student(student, STUDENTS, device, dtype=torch.bfloat16).engine.loaded
     examples = sorted((encode(row, loaded.tokenizer) for row in rows), key=len)
-    pad, device = loaded.tokenizer.eos_token_id, loaded.model.device
+    pad = loaded.tokenizer.eos_token_id
     found = {}
     for name, tuned in (("base", False), ("student", True)):
         loaded.switch(tuned)

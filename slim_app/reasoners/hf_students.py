@@ -83,7 +83,7 @@ def open_student(
     from slim_app.reasoners.hf import HfReasoner
     from slim_app.reasoners.hf_engine import HfEngine
     from slim_app.reasoners.hf_load import load
-    from slim_app.reasoners.llama_cpp import DRY, REPEAT_PENALTY
+    from slim_app.reasoners.llama_cpp import DRY
     from slim_app.reasoners.penalties import Penalties
 
     loaded = load(source.base, source.adapter, device, dtype, keep_base)
@@ -91,7 +91,7 @@ def open_student(
         loaded.tuned, loaded.adapter = True, source.base
     small = not source.base or source.base.endswith(".gguf")
     # the embedded base repeats itself without them, on whatever engine; larger students decode as in the paper
-    penalties = Penalties(REPEAT_PENALTY, 64, DRY["dry_multiplier"], dry_allowed=DRY["dry_allowed_length"])
+    penalties = Penalties(dry=DRY["dry_multiplier"], dry_allowed=DRY["dry_allowed_length"])
     return HfReasoner(HfEngine(loaded, penalties if small else None), loaded.tuned, source.name if loaded.tuned else "")
 
 

@@ -16,8 +16,7 @@ from slim_app.reasoners.engine import Engine
 from slim_app.reasoners.grammar import rationale_grammar
 from slim_app.schema import Item, ModelInfo, RunStats, shown
 
-REPEAT_PENALTY = 1.1
-DRY = {"dry_multiplier": 0.8, "dry_allowed_length": 4, "dry_penalty_last_n": 1200}
+DRY = {"dry_multiplier": 1.5, "dry_allowed_length": 3, "dry_penalty_last_n": 1200}
 """llama.cpp's penalty on repeating a run of tokens, purchases included: chosen on the held-out tenth (model card)."""
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
@@ -62,7 +61,6 @@ class LlamaCppReasoner:
             "messages": [{"role": "user", "content": self.prompt(history)}],
             "max_tokens": MAX_NEW_TOKENS,
             "temperature": 0,
-            "repeat_penalty": REPEAT_PENALTY,
             **DRY,
             # a prompt continued from an earlier one is computed in other batches: rounding then changes the text
             "cache_prompt": False,

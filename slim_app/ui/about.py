@@ -32,8 +32,8 @@ similarity (0 to 1).</dd>
 </dl>
 <h2>Limits</h2>
 <ul>
-<li>The small student explains its list, but on real shoppers its text does not yet rank better than the purchases
-alone (its model card has the figures); compare with “{words.RANKERS["history"]}” under Options.</li>
+<li>The small student explains its list, but on real shoppers its text adds little to what the purchases say
+themselves (its model card has the figures); compare with “{words.RANKERS["history"]}” under Options.</li>
 <li>A model this small invents products. The marks show where; the ranking only ever shows products of the
 catalogue.</li>
 <li>Recorded rationales were written in advance by a large model that knew each sample shopper’s next purchase: they
