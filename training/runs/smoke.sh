@@ -32,4 +32,7 @@ head -n 6 "$out/teacher.jsonl" >"$out/teacher-6.jsonl"
 run training.evaluate_rationales --data "$out/shoppers" --teacher "$out/teacher-6.jsonl" --student "$out/student" \
     --writer "student=$out/student.jsonl" --writer "base=$out/base.jsonl" --cache "$out/vectors" \
     --out "$out/rationales.json" --note "smoke test: nothing to conclude"
+
+run training.train_recommender --data "$out/shoppers" --backbone sasrec --variant gated --epochs 2 --test \
+    --rationales "$out/teacher.jsonl" --missing none --cache "$out/vectors" --out "$out/recommender"
 echo "smoke.sh: all stages ran"
