@@ -5,7 +5,6 @@ Requests share `slots` by continuous batching; a request beyond that waits insid
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import secrets
@@ -18,23 +17,13 @@ from typing import Any
 from slim_app import weights
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, student_prompt
+from slim_app.reasoners.running import exiting, inside_engine
 from slim_app.schema import Item
 
 CONTEXT_PER_SLOT = 1_536
 """The template, 300 new tokens and 20 English titles of 120 characters; other scripts may fill it with fewer."""
 PROMPT_BUDGET = CONTEXT_PER_SLOT - MAX_NEW_TOKENS - 64
 """Tokens that T_s may take; 64 are the chat template's."""
-
-_running: set[threading.Thread] = set()
-_exiting = threading.Event()
-
-
-@atexit.register
-def _end_running() -> None:
-    """A thread that is inside the engine when the interpreter goes down would crash the process."""
-    _exiting.set()
-    for thread in tuple(_running):
-        thread.join(timeout=5)
 
 
 class Engine:
@@ -82,12 +71,8 @@ class Engine:
 
     def chat(self, request: dict, on_event: Callable[[Any], object]) -> None:
         """Blocks until the answer has ended; `on_event(dict)` gets each chunk and returns True to stop."""
-        thread = threading.current_thread()
-        _running.add(thread)
-        try:
-            self._server.handle_chat_completions(request, lambda event: on_event(event) or _exiting.is_set())
-        finally:
-            _running.discard(thread)
+        with inside_engine():
+            self._server.handle_chat_completions(request, lambda event: on_event(event) or exiting.is_set())
 
     def fits(self, prompt: str) -> bool:
         """Whether a prompt leaves room for a rationale; counted by the server, the binding has no tokenizer.

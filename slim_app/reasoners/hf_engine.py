@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import logging
 import queue
@@ -22,6 +21,7 @@ from slim_app.reasoners.hf_load import HfModel
 from slim_app.reasoners.hf_slots import COMPILED_REACH, Slots
 from slim_app.reasoners.hf_text import TextStream
 from slim_app.reasoners.penalties import Penalties
+from slim_app.reasoners.running import exiting, inside_engine
 from slim_app.schema import RunStats
 
 log = logging.getLogger(__name__)
@@ -29,17 +29,6 @@ CONTEXT = 1_536
 """Tokens of a prompt and its rationale, as in the embedded engine."""
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
-
-_running: set[threading.Thread] = set()
-_exiting = threading.Event()
-
-
-@atexit.register
-def _end_running() -> None:
-    """A thread that is inside PyTorch when the interpreter goes down would crash the process."""
-    _exiting.set()
-    for thread in tuple(_running):
-        thread.join(timeout=5)
 
 
 class Event(NamedTuple):
@@ -115,17 +104,16 @@ class HfEngine:
 
         def work() -> None:
             try:
-                if self._my_turn(lambda: stop.is_set() or _exiting.is_set()):
-                    self._answer(ids, tuned, events, stop)
+                with inside_engine():
+                    if self._my_turn(lambda: stop.is_set() or exiting.is_set()):
+                        self._answer(ids, tuned, events, stop)
             except Exception as error:  # whatever it was, the visitor gets words; ZeroGPU's own have some
                 events.put(Event(_could_not(error), "error"))
             finally:
                 events.put(StopIteration)
-                _running.discard(threading.current_thread())
 
         # ZeroGPU finds the visitor, whose quota it is, in the context
         thread = threading.Thread(target=copy_context().run, args=(work,), daemon=True, name="slim-reasoner")
-        _running.add(thread)
         thread.start()
         try:
             while True:
@@ -156,7 +144,7 @@ class HfEngine:
             try:
                 for event in answer:
                     events.put(event._replace(at=time.perf_counter()))
-                    if stop.is_set() or _exiting.is_set():
+                    if stop.is_set() or exiting.is_set():
                         break
             finally:
                 answer.close()
