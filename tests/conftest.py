@@ -167,6 +167,17 @@ class App:
 start_app = App
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Tiny products in one thread: two of them would only wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def app_url() -> Iterator[str]:
     """The app as it starts without flags."""

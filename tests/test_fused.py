@@ -24,12 +24,7 @@ RATIONALE = np.array([[1, 0, 0, 0, 0], [0, 0.6, 0.8, 0, 0]], np.float32)
 HISTORY = [2, 5, 7]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(variant: str, backbone: str = "gru4rec", text: torch.Tensor = TEXT, **values) -> FusedRecommender:

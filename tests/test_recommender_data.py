@@ -20,13 +20,7 @@ from training.recommender.start import main_axes
 from training.recommender.vectors import encode_once
 from training.train_recommender import Prepared
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -24,13 +24,7 @@ from training.recommender.losses import FUNCTIONS, bce, gbce, softmax
 from training.recommender.sequences import Sequences
 from training.train_recommender import Prepared, train
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
