@@ -13,7 +13,7 @@ import torch
 from slim_app.errors import SlimError
 from slim_app.recommenders.fused import FusedRecommender, scores
 from training.recommender.evaluate import Task, queries_of, rank
-from training.recommender.losses import FUNCTIONS
+from training.recommender.losses import FUNCTIONS, catalogue_softmax
 from training.recommender.rationales import RationaleTable
 from training.recommender.sequences import Batch, Windows
 
@@ -56,14 +56,14 @@ def batch_loss(
     states = None if config.backbone == "none" else model.states(batch.items)[user, place]
     targets = batch.targets[user, place]
     # of the user's own items none is a negative, nor is it a rival when ranks are counted
-    own = torch.zeros(len(batch.items), config.n_items + 1, dtype=torch.bool, device=device)
-    own.scatter_(1, batch.items, True).scatter_(1, batch.targets, True)
+    own = torch.cat([batch.items, batch.targets], dim=1)
     if settings.negatives:
         shape = (len(user), settings.negatives) if settings.each else (settings.negatives,)
         drawn = torch.randint(config.n_items, shape, generator=generator).to(device)
     else:
         drawn = torch.arange(config.n_items, device=device)
     others = model.items(drawn)  # (N, h), or (P, N, h) of each position its own
+    is_own = torch.zeros(len(own), config.n_items + 1, dtype=torch.bool, device=device).scatter_(1, own, True)
     losses, weights = [], []
     groups = [(rows >= 0, settings.rationale_weight)]
     if config.backbone != "none":
@@ -73,14 +73,44 @@ def batch_loss(
         if not len(group):
             continue
         queries, mask = queries_of(model, None if states is None else states[group], rows[group], table)
-        target = scores(queries, model.items(targets[group])[:, None], mask)[:, 0]
-        single = drawn.dim() == 2
-        kept = ~(own[user[group]].gather(1, drawn[group]) if single else own[user[group]][:, drawn])
-        rivals = scores(queries, others[group] if single else others, mask)
-        loss = FUNCTIONS[settings.loss](target, rivals, kept, config.n_items)
-        losses.append(loss.sum() * weight)
+        wanted, people = targets[group], user[group]
         weights.append(len(group) * weight)
+        if settings.loss == "softmax" and not settings.negatives and queries.shape[1] == 1:
+            bought = torch.where(own[people] == model.padding, wanted[:, None], own[people])
+            losses.append(catalogue_softmax(queries[:, 0], others, wanted, bought) * weight)
+            continue
+        target = scores(queries, model.items(wanted)[:, None], mask)[:, 0]
+        single = drawn.dim() == 2
+        kept = ~(is_own[people[:, None], drawn[group]] if single else is_own[:, drawn][people])
+        rivals = scores(queries, others[group] if single else others, mask)
+        losses.append(FUNCTIONS[settings.loss](target, rivals, kept, config.n_items).sum() * weight)
     return sum(losses) / sum(weights) if losses else None
+
+
+def make_optimizer(model: FusedRecommender, settings: Settings) -> torch.optim.Optimizer:
+    """AdamW over all weights."""
+    return torch.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay, fused=True)
+
+
+def train_step(
+    model: FusedRecommender, batch: Batch, table: RationaleTable | None, settings: Settings,
+    optimizer: torch.optim.Optimizer, generator: torch.Generator,
+) -> float | None:  # fmt: skip
+    """One step; the loss before it, or None when there was nothing to learn from.
+
+    Raises:
+        FloatingPointError: the loss or its gradient is no longer a number; the weights are left as they were.
+    """
+    loss = batch_loss(model, batch, table, settings, generator)
+    if loss is None:
+        return None
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+    if not (torch.isfinite(loss) and torch.isfinite(norm)):
+        raise FloatingPointError
+    optimizer.step()
+    return loss.item()
 
 
 def fit(
@@ -92,7 +122,7 @@ def fit(
         SlimError: the loss is no longer a number, with the step and the learning rate.
     """
     device = model.item_text.device
-    optimizer = torch.optim.AdamW(model.parameters(), settings.lr, weight_decay=settings.weight_decay)
+    optimizer = make_optimizer(model, settings)
     generator = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)  # dropout
     begun, step = time.perf_counter(), 0
@@ -102,20 +132,15 @@ def fit(
         model.train()
         total = count = 0
         for batch in windows.batches(settings.batch, generator, device):
-            loss = batch_loss(model, batch, table, settings, generator)
-            if loss is None:
-                continue
-            step += 1
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
-            if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            try:
+                loss = train_step(model, batch, table, settings, optimizer, generator)
+            except FloatingPointError:
                 raise SlimError(
-                    f"The loss is no longer a number at step {step} (learning rate {settings.lr:.1e}). Train again "
+                    f"The loss is no longer a number at step {step + 1} (learning rate {settings.lr:.1e}). Train again "
                     "with a lower --lr."
-                )
-            optimizer.step()
-            total, count = total + loss.item(), count + 1
+                ) from None
+            if loss is not None:
+                total, count, step = total + loss, count + 1, step + 1
         if not count:
             raise SlimError("No training position has a rationale. Generate some for the train position.")
         ndcg = float(rank(model, valid, table, full=False).per_user().mean() * 100)
