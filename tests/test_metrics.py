@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+import ir_measures
 import numpy as np
 import pytest
 
-from training.metrics import hit_rate, ndcg, paired_interval, ranks, sample_negatives
+from training.metrics import hit_rate, ndcg, paired_interval, paired_tests, ranks, sample_negatives
 
 
 def test_ranks_count_ties_against_the_target():
@@ -25,6 +26,19 @@ def test_ndcg_and_hit_rate_by_hand():
     np.testing.assert_allclose(ndcg(rank, 10), [1, 1 / math.log2(3), 0.5, 1 / math.log2(11), 0])
     assert hit_rate(rank, 10).tolist() == [1, 1, 1, 1, 0]
     assert hit_rate(rank, 2).tolist() == [1, 1, 0, 0, 0]
+
+
+def test_ndcg_and_hit_rate_are_those_of_trec_eval():
+    """ir-measures ranks the same candidates by itself, with trec_eval's code."""
+    scores = np.random.default_rng(0).normal(size=(50, 101))
+    qrels = [ir_measures.Qrel(f"u{u}", "i0", 1) for u in range(50)]
+    run = [ir_measures.ScoredDoc(f"u{u}", f"i{i}", float(s)) for u, row in enumerate(scores) for i, s in enumerate(row)]
+    rank = ranks(scores)
+    assert {True, False} == set((rank <= 10).tolist())
+    ours = {"nDCG@10": ndcg(rank, 10), "Success@10": hit_rate(rank, 10), "Success@20": hit_rate(rank, 20)}
+    measures = [ir_measures.parse_measure(name) for name in ours]
+    for metric in ir_measures.iter_calc(measures, qrels, run):
+        assert ours[str(metric.measure)][int(metric.query_id[1:])] == pytest.approx(metric.value), metric
 
 
 def test_negatives_are_untouched_distinct_and_fixed_by_seed_and_user():
@@ -62,3 +76,20 @@ def test_the_interval_covers_zero_for_noise_and_not_for_a_clear_gain():
     low, high = paired_interval(noise, generator.permutation(noise))
     assert low < 0 < high
     assert paired_interval(noise + 1, noise)[0] > 0.99
+
+
+def test_paired_tests_by_hand():
+    difference = np.array([1.0, 2.0, 3.0, 4.0, -1.0])
+    found = paired_tests(np.arange(5) + difference, np.arange(5))
+    assert found["difference"] == pytest.approx(1.8)
+    # t = 1.8 / (sd / √5) with the variance 3.7 and 4 degrees of freedom; W⁻ = 1.5 of 15
+    t = 1.8 / math.sqrt(3.7 / 5)
+    cdf = 0.5 + (t / math.sqrt(4 + t**2)) * (1 + 2 / (4 + t**2)) / 2  # Student's t with 4 degrees of freedom
+    assert found["p_t_test"] == pytest.approx(2 * (1 - cdf))
+    assert 0.05 < found["p_wilcoxon"] < 0.2
+    assert found["interval_95"][0] < 1.8 < found["interval_95"][1]
+
+
+def test_paired_tests_of_the_same_ranking_find_nothing():
+    found = paired_tests(np.ones(5), np.ones(5))
+    assert found == {"difference": 0, "interval_95": [0, 0], "p_t_test": 1, "p_wilcoxon": 1}

@@ -44,6 +44,8 @@ class Ranks:
     """(users, seeds) among 101 candidates."""
     full: np.ndarray
     """(users,) over the full catalogue."""
+    top: np.ndarray | None = None
+    """(users, k) the first items of the full catalogue, best first, where they were asked for."""
 
     def per_user(self) -> np.ndarray:
         """(users,) NDCG@10 among 101 candidates, mean over the seeds."""

@@ -30,7 +30,7 @@ from training.next_item import NOTE, Ranks
 from training.recommender.evaluate import Task, make_task, rank
 from training.recommender.fit import Settings, fit, log
 from training.recommender.losses import LOSSES
-from training.recommender.rationales import RationaleTable, read_table, require
+from training.recommender.rationales import RationaleTable, read_table, scored_users
 from training.recommender.sequences import Sequences, Windows
 from training.recommender.start import start_from_text
 from training.recommender.vectors import item_vectors, lacking
@@ -143,17 +143,8 @@ class Prepared:
 
     def _rationales(self, position: str) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Users of a position, and the row and `upto` of each user's rationale."""
-        users = self.sequences.users_for(position)
-        if not len(users):
-            raise SlimError(f"No sequence is long enough for the {position} position. Give longer ones.")
-        if self.table is None:
-            return users, None, None
-        args, table = self.args, self.table
-        row, upto = table.newest(self.sequences, position)
-        # nothing else ranks in text matching, so there a user without a rationale is left out
-        missing = "skip" if args.missing == "none" and args.variant == "text" else args.missing
-        users = require(row, users, self.sequences, position, table.file, args.data, missing)
-        return users, row, upto
+        args = self.args
+        return scored_users(self.table, self.sequences, position, args.variant, args.missing, args.data)
 
     def _meta(self, dataset: Dataset, encoder: TextEncoder | None) -> dict[str, Any]:
         args, sequences, table = self.args, self.sequences, self.table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,8 +113,10 @@ def queries_of(
 
 
 @torch.inference_mode()
-def rank(model: FusedRecommender, task: Task, table: RationaleTable | None = None, full: bool = True) -> Ranks:
-    """Ranks of all targets; `full=False` leaves out the full catalogue, which costs most.
+def rank(
+    model: FusedRecommender, task: Task, table: RationaleTable | None = None, full: bool = True, top: int = 0
+) -> Ranks:
+    """Ranks of all targets, and the first `top` items; `full=False` leaves out the full catalogue, which costs most.
 
     Raises:
         SlimError: a score that is not a number.
@@ -122,29 +124,64 @@ def rank(model: FusedRecommender, task: Task, table: RationaleTable | None = Non
     model.eval()
     device = model.item_text.device
     items = model.items(torch.arange(model.config.n_items, device=device))
-    sampled, whole = [], []
-    for start in range(0, len(task.users), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows, target = task.rationale[part].to(device), task.target[part].to(device)
+
+    def queries(part: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
         states = None
         if model.config.backbone != "none":
             lengths = task.lengths[part]
             history = task.items[part, : int(lengths.max())].to(device)
             states = model.states(history)[torch.arange(len(history), device=device), lengths.to(device) - 1]
-        queries, mask = queries_of(model, states, rows, table)
+        return queries_of(model, states, task.rationale[part].to(device), table)
+
+    if full:
+        def score(part: slice) -> torch.Tensor:
+            users, mask = queries(part)
+            return scores(users, items, mask)
+
+        return rank_scores(score, task, top, device)
+    sampled = []
+    for part in _parts(task):
+        users, mask = queries(part)
         candidates = task.candidates[part].to(device)
-        if full:
-            found = scores(queries, items, mask)  # (P, n)
-            own = found.gather(1, target[:, None])
-            few = found.gather(1, candidates.flatten(1)).view(candidates.shape)
-            seen = task.seen[part].to(device)
-            rivals = torch.nn.functional.pad(found, (0, 1)).scatter(1, seen, float("-inf"))[:, :-1]
-            rivals = rivals.scatter(1, target[:, None], own)  # bought again: a rival to nobody but itself
-            whole.append((rivals >= own).sum(dim=1))
-        else:
-            few = scores(queries, items[candidates.flatten(1)], mask).view(candidates.shape)
-        if few.isnan().any():
-            raise SlimError("A score is not a number. Train again with a lower --lr.")
-        sampled.append((few >= few[..., :1]).sum(dim=2))  # ties count against the target
-    ranks = torch.cat(whole) if full else torch.zeros(len(task.users), dtype=torch.long)
-    return Ranks(torch.cat(sampled).cpu().numpy(), ranks.cpu().numpy())
+        few = scores(users, items[candidates.flatten(1)], mask).view(candidates.shape)
+        sampled.append(_places(few))
+    return Ranks(torch.cat(sampled).cpu().numpy(), np.zeros(len(task.users), int))
+
+
+@torch.inference_mode()
+def rank_scores(
+    score: Callable[[slice], torch.Tensor], task: Task, top: int = 0, device: torch.device | str = "cpu"
+) -> Ranks:
+    """Ranks of all targets, and the first `top` items that were not bought before (of equal ones the earlier row).
+
+    Args:
+        score: (P, n) scores of all items for a part of the task's users.
+
+    Raises:
+        SlimError: a score that is not a number.
+    """
+    sampled, whole, first = [], [], []
+    for part in _parts(task):
+        found, target = score(part), task.target[part].to(device)
+        candidates, seen = task.candidates[part].to(device), task.seen[part].to(device)
+        sampled.append(_places(found.gather(1, candidates.flatten(1)).view(candidates.shape)))
+        own = found.gather(1, target[:, None])
+        unseen = torch.nn.functional.pad(found, (0, 1)).scatter(1, seen, float("-inf"))[:, :-1]
+        rivals = unseen.scatter(1, target[:, None], own)  # bought again: a rival to nobody but itself
+        whole.append((rivals >= own).sum(dim=1))
+        if top:
+            later = torch.arange(unseen.shape[1], device=device, dtype=torch.double) * 1e-12  # topk orders ties freely
+            first.append((unseen.double() - later).topk(top, dim=1).indices)
+    sampled, whole = torch.cat(sampled).cpu().numpy(), torch.cat(whole).cpu().numpy()
+    return Ranks(sampled, whole, torch.cat(first).cpu().numpy() if top else None)
+
+
+def _parts(task: Task) -> Iterator[slice]:
+    yield from (slice(start, start + CHUNK) for start in range(0, len(task.users), CHUNK))
+
+
+def _places(few: torch.Tensor) -> torch.Tensor:
+    """(P, seeds, 101) scores, the target's first → (P, seeds) its rank; ties count against it."""
+    if few.isnan().any():
+        raise SlimError("A score is not a number. Train again with a lower --lr.")
+    return (few >= few[..., :1]).sum(dim=2)

@@ -136,3 +136,22 @@ def require(
     log.warning("%d of %d users without a rationale at the %s position %s, %s", len(lack), len(users), position, what,
                 first)
     return users if missing == "none" else users[row[users] >= 0]
+
+
+def scored_users(
+    table: RationaleTable | None, sequences: Sequences, position: str, variant: str, missing: str, data: Path
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """The users that a recommender ranks for at a position, and each user's rationale row and its `upto`.
+
+    Raises:
+        SlimError: see `require`; or no sequence is long enough.
+    """
+    users = sequences.users_for(position)
+    if not len(users):
+        raise SlimError(f"No sequence is long enough for the {position} position. Give longer ones.")
+    if table is None:
+        return users, None, None
+    row, upto = table.newest(sequences, position)
+    # nothing else ranks in text matching, so there a user without a rationale is left out
+    missing = "skip" if missing == "none" and variant == "text" else missing
+    return require(row, users, sequences, position, table.file, data, missing), row, upto

@@ -35,4 +35,8 @@ run training.evaluate_rationales --data "$out/shoppers" --teacher "$out/teacher-
 
 run training.train_recommender --data "$out/shoppers" --backbone sasrec --variant gated --epochs 2 --test \
     --rationales "$out/teacher.jsonl" --missing none --cache "$out/vectors" --out "$out/recommender"
+run training.evaluate --data "$out/shoppers" --run "gated=$out/recommender" --against "gated:popularity" \
+    --rationales "$out/teacher.jsonl" --baseline all --teacher "$out/teacher.jsonl" --price-in 0.5 --price-out 1.5 \
+    --student-meta "$out/student.jsonl.meta.json" --cache "$out/vectors" --out "$out/recommenders.json"
+run training.tables_markdown "$out/recommenders.json"
 echo "smoke.sh: all stages ran"
