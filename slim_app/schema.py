@@ -114,6 +114,8 @@ class RunStats:
     """Wall time from the request to the last token."""
     first_token_seconds: float = 0.0
     prompt_tokens: int = 0
+    billed_tokens: int = 0
+    """Answer tokens that a server charges for, hidden thoughts included; 0 where it does not say."""
     decode_tokens_per_second: float = 0.0
     """The engine's own figure, without prompt reading; 0 where it gives none."""
     finish_reason: str = ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -42,20 +43,28 @@ class Received:
 class Loopback:
     """The server; a context manager. `hung_up` is set when a client closes its connection during a stream."""
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply, host: str = "127.0.0.1", port: int = 0) -> None:
         self.replies = list(replies)
         self.requests: list[Received] = []
         self.hung_up = threading.Event()
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._http = _Server(("127.0.0.1", 0), _Handler)
+        self._http = _Server((host, port), _Handler)
         self._http.loopback = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         """What a client takes as `base_url`."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
+        return f"http://{self._http.server_address[0]}:{self.port}/v1"
+
+    @property
+    def port(self) -> int:
+        return self._http.server_address[1]
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on; to be called before the server is entered."""
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
 
     def take(self, request: Received) -> Reply:
         """Note a request and choose its reply."""

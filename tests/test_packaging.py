@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 APP = ("app.py", "slim_app")
 OWN = {"app", "slim_app", "training", "benchmarks", "tests", *(path.stem for path in ROOT.glob("tests/*.py"))}
 
-COMES_WITH = {"gradio_client": "gradio", "tokenizers": "transformers", "safetensors": "transformers"}
+COMES_WITH = {"gradio_client": "gradio", "tokenizers": "transformers", "safetensors": "transformers",
+              "httpx2": "openai"}
 """Modules whose version the package that brings them decides: a range of our own could only contradict it."""
 MODULES = {"faiss": "faiss-cpu"}
 """Modules that their packages do not list, as Python 3.10 needs it; Python 3.11 finds them by itself."""

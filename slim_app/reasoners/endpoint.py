@@ -13,7 +13,9 @@ from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, TEMPLATES, clean_title
 from slim_app.reasoners.address import checked_url
 from slim_app.reasoners.call import Call, Put
+from slim_app.reasoners.dialect import without_refused
 from slim_app.reasoners.faults import Broken, Faults, retry_pause
+from slim_app.reasoners.secret import Redactor, Secret, quiet_clients
 from slim_app.reasoners.think import ThinkFilter
 from slim_app.schema import Item, ModelInfo, RunStats, shown
 
@@ -26,7 +28,12 @@ LINGER = 2.0
 
 
 class Endpoint:
-    """A chat model behind `base_url`. The key stays inside: no repr, message, log line or `info` shows it.
+    """A chat model behind `base_url`. The key stays inside: no repr, message, log line, text or `info` shows it.
+
+    Args:
+        public_only: a stranger named the address: see `public_only`.
+        flag: what messages call the place where the URL is set; default: the role's command-line flag.
+        variable: the same for the key; default: the role's environment variable.
 
     Raises:
         SlimError: the URL, the model name or the key cannot be right.
@@ -42,15 +49,19 @@ class Endpoint:
         timeout: float = 60.0,
         connect_timeout: float = 10.0,
         max_tokens: int | None = None,
+        public_only: bool = False,
+        flag: str = "",
+        variable: str = "",
     ) -> None:
-        flag, variable = f"--{role}-url", f"SLIM_{role.upper()}_KEY"
+        flag, variable = flag or f"--{role}-url", variable or f"SLIM_{role.upper()}_KEY"
         self._base_url, host, address = checked_url(base_url, flag)
         self.role, self.model = role, clean_title(model)
         if not self.model:
             raise SlimError(f"The server at {address} needs a model name. Give one together with {flag}.")
-        self._key = api_key.strip()  # pasted keys often end in a line break
-        if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
+        key = api_key.strip()  # pasted keys often end in a line break
+        if not (key.isascii() and key.isprintable()) or " " in key:
             raise SlimError(f"The key for {address} holds characters that no key has. Set {variable} again.")
+        self._key, self.public_only = Secret(key), public_only
         self.timeout, self.connect_timeout = timeout, connect_timeout
         self.max_tokens = max_tokens or (512 if role == "teacher" else MAX_NEW_TOKENS)
         tuned, version = role == "student", PROMPT_VERSION
@@ -95,7 +106,7 @@ class Endpoint:
                     stats.first_token_seconds = stats.first_token_seconds or stats.seconds
                     yield value
                 elif kind == "usage":
-                    stats.tokens, stats.prompt_tokens = value[0] or stats.tokens, value[1]
+                    stats.tokens, stats.prompt_tokens, stats.billed_tokens = value[0] or stats.tokens, *value[1:]
                 elif kind == "finish":
                     finished, reason = at, value
                 elif finished:  # the end, or a connection that broke after the whole answer was here
@@ -113,6 +124,7 @@ class Endpoint:
         try:
             import openai  # half a second, paid on this thread while the page already gets heartbeats
 
+            quiet_clients()
             put("start", None)
             params: dict[str, Any] = {
                 "model": self.model,
@@ -123,17 +135,23 @@ class Endpoint:
                 "stream_options": {"include_usage": True},
             }
             retries, waited = 0, 0.0
+            timeout, http = openai.Timeout(self.timeout, connect=self.connect_timeout), None
+            if self.public_only:
+                from slim_app.reasoners.public_only import public_client
+
+                http = public_client(self._key, timeout, self.connect_timeout)
             async with openai.AsyncOpenAI(
                 base_url=self._base_url,
-                api_key=self._key or "none",  # an empty one would make the client look for OPENAI_API_KEY
+                api_key=self._key.reveal() or "none",  # an empty one would make the client look for OPENAI_API_KEY
                 max_retries=0,
-                timeout=openai.Timeout(self.timeout, connect=self.connect_timeout),
+                timeout=timeout,
+                http_client=http,
             ) as client:
                 while True:
                     try:
                         return await self._listen(client, params, heard, put)
                     except openai.APIError as error:
-                        if getattr(error, "status_code", 0) in {400, 422} and _without_refused(params, str(error.body)):
+                        if getattr(error, "status_code", 0) in {400, 422} and without_refused(params, str(error.body)):
                             continue
                         pause = None if heard.pieces else retry_pause(error, retries)
                         if pause is None or waited + pause > MAX_WAIT:
@@ -145,7 +163,7 @@ class Endpoint:
 
     async def _listen(self, client: Any, params: dict[str, Any], heard: _Heard, put: Put) -> None:
         """Pass one streamed answer on. The client validates nothing: any field may be missing or of another type."""
-        finish, understood, think = "", False, ThinkFilter()
+        finish, understood, think, redact = "", False, ThinkFilter(), Redactor(self._key)
         async with await client.chat.completions.create(**params) as stream:
             media = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if media in {"text/html", "application/json"}:
@@ -162,11 +180,11 @@ class Endpoint:
                 thought = any(getattr(delta, name, None) for name in ("reasoning_content", "reasoning"))
                 heard.pieces += bool(content or thought)
                 think.hidden = think.hidden or thought
-                text = think.feed(content) if isinstance(content, str) else ""
+                text = redact.feed(think.feed(content)) if isinstance(content, str) else ""
                 finish = getattr(choice, "finish_reason", None) or finish
                 endless = heard.pieces > 8 * self.max_tokens + 64  # not every server keeps to max_tokens
                 finish = "length" if endless else finish
-                text += think.flush() if finish else ""
+                text += redact.feed(think.flush()) + redact.flush() if finish else ""
                 if text:
                     heard.text = True
                     put("text", text)
@@ -193,26 +211,12 @@ class _Heard:
     text: bool = False
 
 
-def _figures(usage: Any, hidden: bool) -> tuple[int, int]:
-    """Tokens of the visible answer and of the prompt; 0 where the server does not say.
+def _figures(usage: Any, hidden: bool) -> tuple[int, int, int]:
+    """Tokens of the visible answer, of the prompt, and those charged as answer; 0 where the server does not say.
 
     Thoughts nobody saw would inflate the speed on the page, so they are taken off, or the deltas counted instead.
     """
     written, asked = getattr(usage, "completion_tokens", 0), getattr(usage, "prompt_tokens", 0)
     thought = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0)
     written, asked, thought = (n if isinstance(n, int) else 0 for n in (written, asked, thought))
-    return (0 if hidden and not thought else max(0, written - thought)), asked
-
-
-def _without_refused(params: dict[str, Any], complaint: str) -> bool:
-    """Drop or rename the one optional parameter that the server complains about; False when there is none.
-
-    Older servers know no `stream_options`; OpenAI's reasoning models take `max_completion_tokens` and no temperature.
-    """
-    for name in ("stream_options", "max_tokens", "temperature"):
-        if name in params and name in complaint:
-            value = params.pop(name)
-            if name == "max_tokens":
-                params["max_completion_tokens"] = value
-            return True
-    return False
+    return (0 if hidden and not thought else max(0, written - thought)), asked, written

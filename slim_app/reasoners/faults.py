@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from slim_app.errors import SlimError
 from slim_app.prompts import clean_title
+from slim_app.reasoners.secret import Secret
 
 if TYPE_CHECKING:
     import openai
@@ -31,12 +32,12 @@ class Faults:
     where: str
     """Model and host."""
     flag: str
-    """The command-line flag that sets the URL."""
+    """What sets the URL: a command-line flag, or a field of the page."""
     variable: str
-    """The environment variable that sets the key."""
+    """What sets the key: an environment variable, or a field."""
     timeout: float
     connect_timeout: float
-    key: str = field(default="", repr=False)
+    key: Secret = field(default_factory=Secret, repr=False)
 
     @property
     def check_url(self) -> str:
@@ -51,8 +52,9 @@ class Faults:
         return SlimError(self._sentence(error) + (" The text above is incomplete." if partial else ""))
 
     def _sentence(self, error: Exception) -> str:
-        if isinstance(error, Broken):
-            return f"{self.where} {error}"
+        for cause in _causes(error):  # the client wraps what its transport raises
+            if isinstance(cause, Broken):
+                return f"{self.where} {cause}"
         if isinstance(error, ImportError):
             return "Calling a model server needs the `openai` package. Install it with `pip install openai`."
         import openai
@@ -65,6 +67,8 @@ class Faults:
             return f"{self.where} reported an error while it was writing. Try again, or choose another model." + (
                 self._said(error)
             )
+        if type(error).__name__ == "InvalidURL":
+            return f"{self.where} is not an address that can be called. Check {self.flag}."
         if isinstance(error, ValueError):  # what the client raises for JSON or UTF-8 that is none
             return f"{self.where} sent something that is not an OpenAI-compatible stream. {self.check_url}"
         # The type only: the words of an unforeseen exception may quote the request with its key.
@@ -72,6 +76,8 @@ class Faults:
 
     def _status(self, status: int, wait: float) -> str:
         where, flag = self.where, self.flag
+        if status < 400:
+            return f"{where} sends calls on to another address (HTTP {status}). Set {flag} to that address itself."
         if status == 401 or status == 403:
             problem = "rejected the key" if self.key else "asks for a key, and none is set"
             return f"{where} {problem} (HTTP {status}). Set {self.variable} to a key that may use this model."
@@ -108,9 +114,8 @@ class Faults:
             words = words.get("message") or words.get("detail")
         if not isinstance(words, str) or words.lstrip().startswith("<"):
             return ""
-        if len(self.key) > 3:  # shorter ones are placeholders such as "x"; removed before any cut can halve it
-            words = words.replace(self.key, "[key]")
-        words = clean_title(words[:2000], 160)
+        words = clean_title(self.key.hide(words)[:2000])  # removed before any cut can halve it
+        words = clean_title(self.key.hide(words), 160)  # and again: what was cleaned away may have stood inside it
         return f" It said: “{words}”" if words else ""
 
 
@@ -121,7 +126,7 @@ def retry_pause(error: Exception, retries: int) -> float | None:
     """
     import openai
 
-    if retries >= len(RETRY_PAUSES):
+    if retries >= len(RETRY_PAUSES) or any(isinstance(cause, Broken) for cause in _causes(error)):
         return None
     if not isinstance(error, openai.APIStatusError):
         return RETRY_PAUSES[retries] if isinstance(error, openai.APIConnectionError) and not is_timeout(error) else None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from slim_app.errors import SlimError
 from slim_app.prompts import clean_title
 from slim_app.reasoners.address import checked_url
-from slim_app.reasoners.endpoint import _without_refused as without_refused
+from slim_app.reasoners.dialect import without_refused
 from slim_app.reasoners.faults import Broken, Faults, asked_wait
+from slim_app.reasoners.secret import Secret, quiet_clients
 from training.teacher.answers import Answer, read_answer
 from training.teacher.pace import backoff
 
@@ -77,9 +78,10 @@ class Teacher:
         self.model = clean_title(model)
         if not self.model:
             raise SlimError("--model is empty. Give the model's name as the server knows it.")
-        self._key = key.strip()  # pasted keys often end in a line break
-        if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
+        key = key.strip()  # pasted keys often end in a line break
+        if not (key.isascii() and key.isprintable()) or " " in key:
             raise SlimError(f"The key for {self.host} holds characters that no key has. Set {KEY_VARIABLE} again.")
+        self._key = Secret(key)
         self.timeout, self.max_tokens = timeout, max_tokens
         self._faults = Faults(
             f"{self.model} at {self.host}", "--url", KEY_VARIABLE, timeout, CONNECT_TIMEOUT, self._key
@@ -93,9 +95,10 @@ class Teacher:
     async def __aenter__(self) -> Teacher:
         import openai
 
+        quiet_clients()
         self._client = openai.AsyncOpenAI(
             base_url=self._url,
-            api_key=self._key or "none",  # an empty one would make the client look for OPENAI_API_KEY
+            api_key=self._key.reveal() or "none",  # an empty one would make the client look for OPENAI_API_KEY
             max_retries=0,
             timeout=openai.Timeout(self.timeout, connect=CONNECT_TIMEOUT),
         )
@@ -151,7 +154,7 @@ class Teacher:
 
     def hide(self, text: str) -> str:
         """`text` without the key, which some servers repeat."""
-        return text.replace(self._key, "[key]") if len(self._key) > 3 else text
+        return self._key.hide(text)
 
     def _failure(self, error: Exception) -> SlimError:
         import openai

@@ -1,41 +1,15 @@
-"""What a teacher costs: prices, token counts before the answer is there, and a limit that is not exceeded."""
+"""What a run costs: its price, token counts before the answers are there, and a limit that is not exceeded."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
 
 from slim_app.errors import SlimError
+from slim_app.prices import ANSWER_TOKENS, BYTES_PER_TOKEN, LIST_PRICES, LIST_SOURCE, MARGIN, Price
 
-LIST_PRICES = {
-    "gpt-3.5-turbo": (0.50, 1.50),
-    "gpt-4o-mini": (0.15, 0.60),
-    "gpt-4o": (2.50, 10.00),
-}
-"""USD for a million (prompt, answer) tokens: OpenAI's list prices as of March 2025, from its pricing page. They
-change: the estimate says where its price is from, and --price-in and --price-out overrule it."""
 BATCH_SHARE = 0.5
 """OpenAI charges half the list price for batches."""
-BYTES_PER_TOKEN = 4.0
-"""UTF-8 bytes, not characters: scripts that take more tokens a character take more bytes a character, too."""
-ANSWER_TOKENS = 200
-"""A rationale in the form that T_t asks for has 150 to 250."""
-MARGIN = 1.5
-"""What is reserved of --max-cost for a prompt, over its estimate."""
-
-
-@dataclass(frozen=True)
-class Price:
-    """USD for a million tokens."""
-
-    prompt: float
-    answer: float
-    source: str
-
-    def of(self, prompt_tokens: float, answer_tokens: float) -> float:
-        """USD for one request."""
-        return (prompt_tokens * self.prompt + answer_tokens * self.answer) / 1e6
 
 
 def price_of(model: str, prompt: float | None, answer: float | None, batch: bool) -> Price | None:
@@ -52,7 +26,7 @@ def price_of(model: str, prompt: float | None, answer: float | None, batch: bool
         return None
     share = BATCH_SHARE if batch else 1.0
     listed = (share * price for price in LIST_PRICES[model])
-    return Price(*listed, "OpenAI's list price of March 2025" + (", half for a batch" if batch else "") + "; check it")
+    return Price(*listed, LIST_SOURCE + (", half for a batch" if batch else "") + "; check it")
 
 
 class Forecast:
