@@ -9,12 +9,13 @@ import pytest
 from conftest import FakeEncoder
 
 from slim_app.errors import SlimError
+from slim_app.quality import form
 from slim_app.rationale import format_rationale, parse
 from slim_app.schema import Item
 from training import evaluate_rationales, writers
 from training.dataset import read_dataset
 from training.next_item import make_case, rank_targets
-from training.rationale_quality import form, likeness, top_overlap
+from training.rationale_quality import likeness, top_overlap
 from training.writers import LEAD, Evaluation, Written, cases_of, domain_of, evaluate, read_writer
 
 ITEMS, USERS = 130, 6

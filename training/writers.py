@@ -17,6 +17,7 @@ from slim_app.domain import Domain, texts_of, vectors_key
 from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
 from slim_app.prompts import PROMPT_VERSION
+from slim_app.quality import form
 from slim_app.rationale import format_rationale, parse
 from slim_app.recommenders.index import build_index
 from slim_app.recommenders.text_match import RANKERS
@@ -26,7 +27,7 @@ from training.dataset import Dataset
 from training.files import read_jsonl
 from training.metrics import paired_interval
 from training.next_item import Case, Ranks, make_case, rank_targets
-from training.rationale_quality import form, grounding, likeness, top_overlap
+from training.rationale_quality import grounding, likeness, top_overlap
 
 log = logging.getLogger("evaluate")
 TEACHER = "teacher"
