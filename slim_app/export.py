@@ -12,7 +12,8 @@ COLUMNS = (
     "rank", "id", "title", "brand", "category", "score",
     "evidence_step", "evidence", "evidence_similarity", "rank_without_evidence",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""First characters that make a cell a formula (OWASP, CSV Injection), their full-width forms included."""
 
 
 def to_json(state: State) -> str:
@@ -31,9 +32,11 @@ def to_csv(state: State) -> str:
         if evidence:
             without = "" if evidence.rank_without is None else evidence.rank_without
             because = (evidence.step, evidence.text, evidence.similarity, without)
-        table.writerow([_cell(v) for v in (rec.rank, rec.id, rec.title, rec.brand, rec.category, rec.score, *because)])
+        row = (rec.rank, rec.id, rec.title, rec.brand, rec.category, rec.score, *because)
+        table.writerow([safe_cell(value) for value in row])
     return out.getvalue()
 
 
-def _cell(value: object) -> object:
+def safe_cell(value: object) -> object:
+    """A CSV cell; text that a spreadsheet would run as a formula gets an apostrophe in front."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
