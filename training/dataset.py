@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ class Dataset:
     items: Mapping[str, Item]
     sequences: Mapping[str, tuple[str, ...]]
     """user_id → item ids, oldest first."""
+    simulated: bool = False
+    """True where `meta.json` says that nobody of these people exists; said beside whatever was made from them."""
 
     def history(self, user: str, upto: int, place: str = "") -> tuple[Item, ...]:
         """The first `upto` purchases of a user.
@@ -52,7 +55,16 @@ def read_dataset(folder: Path) -> Dataset:
     sequences = {row["user_id"]: tuple(row["item_ids"].split()) for _, row in rows}
     if not items or not sequences:
         raise SlimError(f"The dataset {folder} is empty. Run prepare_data again.")
-    return Dataset(folder.resolve().name, items, sequences)
+    return Dataset(folder.resolve().name, items, sequences, _simulated(folder / "meta.json"))
+
+
+def _simulated(meta: Path) -> bool:
+    if not meta.is_file():
+        return False
+    try:
+        return bool(json.loads(meta.read_text("utf-8")).get("simulated"))
+    except (ValueError, AttributeError) as error:
+        raise SlimError(f"{meta} is not a readable description ({error!r}). Repair or remove it.") from None
 
 
 def _rows(file: Path, *needed: str) -> Iterator[tuple[str, dict[str, str]]]:

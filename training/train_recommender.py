@@ -153,7 +153,8 @@ class Prepared:
             "loss": args.loss, "start": self.start, "seed": args.seed, "device": args.device,
             "dataset": {
                 "name": dataset.name, "users": len(sequences.users), "items": sequences.n_items,
-                "interactions": len(sequences.flat), "items_sha256": ids_digest(list(dataset.items)),
+                "interactions": len(sequences.flat), "simulated": dataset.simulated,
+                "items_sha256": ids_digest(list(dataset.items)),
                 "sequences_sha256": hashlib.sha256((args.data / "sequences.tsv").read_bytes()).hexdigest(),
             },
             "encoder": encoder and {"name": encoder.name, "dimension": self.config.text_dim},
