@@ -204,8 +204,8 @@ class Worker:
                 "epochs": self.done / self.side.sequences_in_epoch}  # fmt: skip
 
     @torch.inference_mode()
-    def evaluate(self) -> dict[str, float]:
-        """NDCG@10 x 100 over the full catalogue, by the code that both sides share."""
+    def evaluate(self) -> dict[str, Any]:
+        """NDCG@10 x 100 over the full catalogue, by the code that both sides share; of the test that of each user."""
         self.side.model.eval()
         score = self.side.scorer()
         found = {}
@@ -214,8 +214,8 @@ class Worker:
             histories, lengths = self.sequences.prefixes(self.people, shown, self.setup.max_length)
             parts = range(0, len(histories), CHUNK)
             rows = (row for n in parts for row in score(histories[n : n + CHUNK], lengths[n : n + CHUNK]))
-            found[position] = float(ndcg(rank_targets(cases, rows).full, 10).mean() * 100)
-        return found
+            found[position] = 100 * ndcg(rank_targets(cases, rows).full, 10)
+        return {name: float(values.mean()) for name, values in found.items()} | {"users": found["test"].tolist()}
 
     def _cases(self, position: str) -> list:
         s, cases = self.sequences, []

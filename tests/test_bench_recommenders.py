@@ -107,6 +107,8 @@ def test_two_sides_take_turns(data):
         assert side["best_valid_ndcg@10"] == max(point["valid"] for point in side["trace"])
         assert side["epoch_s"] == pytest.approx(side["targets_in_epoch"] / side["targets_per_s"], abs=0.01)
     ratio = found["slim"]["targets_per_s"] / found["recbole"]["targets_per_s"]
+    low, high = found["test_ndcg@10_difference_95%"]
+    assert low <= found["test_ndcg@10_difference"] <= high
     assert found["times_targets_per_s"] == pytest.approx(ratio, abs=0.01)
     assert found["seconds_to_the_best_validation_of_recbole"]["recbole"] <= found["recbole"]["trace"][-1]["seconds"] + 1
     assert len(lines(found)) == 4

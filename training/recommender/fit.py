@@ -15,7 +15,7 @@ from slim_app.recommenders.fused import FusedRecommender, scores
 from training.recommender.evaluate import Task, queries_of, rank
 from training.recommender.losses import FUNCTIONS, catalogue_softmax
 from training.recommender.rationales import RationaleTable
-from training.recommender.sequences import Batch, Windows
+from training.recommender.sequences import Batch, Windows, by_length
 
 log = logging.getLogger("recommend")
 
@@ -41,6 +41,18 @@ class Settings:
     seed: int = 0
 
 
+def states_of(model: FusedRecommender, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """(P,) user and (P,) place of each target of a batch, and the (P, h) state before it; None without a backbone."""
+    real = batch.targets != model.padding
+    if model.config.backbone == "none":
+        return *real.nonzero(as_tuple=True), None
+    parts = []
+    for rows, width in by_length(real.sum(dim=1)):
+        user, place = real[rows, :width].nonzero(as_tuple=True)
+        parts.append((rows[user], place, model.states(batch.items[rows, :width])[user, place]))
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
 def batch_loss(
     model: FusedRecommender, batch: Batch, table: RationaleTable | None, settings: Settings, generator: torch.Generator
 ) -> torch.Tensor | None:
@@ -50,10 +62,8 @@ def batch_loss(
     which train backbone, IDs and item text (see `FusedRecommender`). Text matching has the first group only.
     """
     config, device = model.config, batch.items.device
-    real = batch.targets != model.padding
-    user, place = real.nonzero(as_tuple=True)
+    user, place, states = states_of(model, batch)
     rows = torch.where(place == batch.fused_at[user], batch.rationale[user], -1)
-    states = None if config.backbone == "none" else model.states(batch.items)[user, place]
     targets = batch.targets[user, place]
     # of the user's own items none is a negative, nor is it a rival when ranks are counted
     own = torch.cat([batch.items, batch.targets], dim=1)

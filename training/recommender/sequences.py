@@ -12,6 +12,9 @@ from slim_app.errors import SlimError
 from training.dataset import Dataset
 from training.positions import upto_of
 
+WIDTHS = (4, 8, 16, 32)
+"""Where `by_length` parts: few groups, since each costs a pass, and little padding in each."""
+
 
 @dataclass(frozen=True)
 class Sequences:
@@ -111,15 +114,23 @@ class Windows:
         return len(self.items)
 
     def batches(self, size: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Iterator[Batch]:
-        """One epoch: windows of like length together, so that batches hold little padding, in random order."""
-        order = torch.randperm(len(self), generator=generator).numpy()
-        order = order[np.argsort(self.lengths[order], kind="stable")]
-        parts = [order[i : i + size] for i in range(0, len(order), size)]
-        for number in torch.randperm(len(parts), generator=generator).tolist():
-            part = torch.from_numpy(parts[number])
-            width = int(self.lengths[parts[number]].max())
+        """One epoch in random order.
+
+        Long and short sequences share a batch. Batches of like length would hold less padding, but each would pull the
+        weights towards its own length; `by_length` saves the padding without that.
+        """
+        for part in torch.randperm(len(self), generator=generator).split(size):
+            width = int(self.lengths[part.numpy()].max())
             tensors = (self.items[part, :width], self.targets[part, :width], self.place[part], self.rows[part])
             yield Batch(*(tensor.to(device) for tensor in tensors))
+
+
+def by_length(lengths: torch.Tensor) -> Iterator[tuple[torch.Tensor, int]]:
+    """(B,) lengths → rows whose lengths are alike, and the width that these rows need."""
+    group = torch.bucketize(lengths, torch.tensor(WIDTHS, device=lengths.device))
+    for number in group.unique():
+        rows = (group == number).nonzero()[:, 0]
+        yield rows, int(lengths[rows].max())
 
 
 def check_upto(sequences: Sequences, users: np.ndarray, upto: np.ndarray, target: np.ndarray) -> None:

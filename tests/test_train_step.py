@@ -1,4 +1,4 @@
-"""The softmax over the whole catalogue, made block by block, is the plain one: value, gradient, and a training step."""
+"""What makes a training step fast changes nothing: the softmax made block by block, the states made by length."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from toy_world import flags, world
 from training.recommender import fit as fitting
 from training.recommender import losses
 from training.recommender.losses import catalogue_softmax, softmax
+from training.recommender.sequences import WIDTHS, by_length
 from training.train_recommender import Prepared
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,3 +57,34 @@ def test_a_batch_costs_the_same_as_with_every_score_at_once(tmp_path, monkeypatc
     for batch in run.windows.batches(16, torch.Generator().manual_seed(0)):
         costs = [fitting.batch_loss(run.model, batch, None, s, torch.Generator()) for s in (run.settings, general)]
         torch.testing.assert_close(*costs)
+
+
+# -- batches ----------------------------------------------------------------------------------------------------------
+
+def test_rows_of_like_length_go_together():
+    lengths = torch.tensor([1, 40, 4, 5, 8, 9, 33, 2, 32])
+    groups = [(rows.tolist(), width) for rows, width in by_length(lengths)]
+    assert groups == [([0, 2, 7], 4), ([3, 4], 8), ([5], 9), ([8], 32), ([1, 6], 40)]
+    assert WIDTHS == (4, 8, 16, 32)
+
+
+@pytest.mark.parametrize("backbone", ["sasrec", "gru4rec", "srgnn"])
+def test_states_are_those_of_the_batch_as_a_whole(tmp_path, backbone):
+    world(tmp_path / "toys", lengths=(4, 6, 9, 15, 23))
+    args = flags(tmp_path / "toys", tmp_path, "--backbone", backbone, "--variant", "id", "--dropout", "0")
+    run = Prepared(args)
+    for batch in run.windows.batches(10, torch.Generator().manual_seed(0)):
+        user, place, states = fitting.states_of(run.model, batch)
+        every = (batch.targets != run.model.padding).nonzero()
+        assert sorted(torch.stack([user, place], dim=1).tolist()) == every.tolist()
+        torch.testing.assert_close(states, run.model.states(batch.items)[user, place])
+
+
+def test_long_and_short_sequences_share_a_batch_in_an_order_that_the_seed_decides(tmp_path):
+    world(tmp_path / "toys", lengths=(4, 6, 9, 15))
+    windows = Prepared(flags(tmp_path / "toys", tmp_path, "--backbone", "gru4rec", "--variant", "id")).windows
+    first, again, other = (list(windows.batches(12, torch.Generator().manual_seed(seed))) for seed in (0, 0, 1))
+    for batch in first:
+        assert len((batch.items != windows.items.max()).sum(dim=1).unique()) > 1
+    assert all(torch.equal(a.items, b.items) for a, b in zip(first, again, strict=True))
+    assert first[0].items.tolist() != other[0].items.tolist()
