@@ -35,7 +35,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--domains",
         "SLIM_DOMAINS",
         "assets/domains",
-        f"domain folders, or folders of them, separated by “{os.pathsep}”",
+        f"domain folders, or folders of them, separated by “{os.pathsep}”; each may hold a\n"
+        "recommender/ that training.train_recommender wrote for its items",
     )
     flag(
         "--student",
@@ -62,6 +63,14 @@ def make_parser() -> argparse.ArgumentParser:
         "SLIM_TEACHER_MODEL",
         "",
         "model name of the teacher; the key comes from SLIM_TEACHER_KEY only",
+    )
+    flag(
+        "--ranker",
+        "SLIM_RANKER",
+        "reasoning",
+        "what ranks until a visitor chooses: reasoning, reasoning+history or pooled (text matching),\n"
+        "fused (the reasoning and the catalogue’s trained recommender), sequence (that recommender alone)\n"
+        "or history (text matching of the purchases)",
     )
     flag("--encoder", "SLIM_ENCODER", "", "path or Hub id of the text encoder (default: the installed weights)")
     flag(
@@ -99,6 +108,7 @@ def main(args: argparse.Namespace) -> None:
         slots=args.slots,
         threads=args.threads,
         data=Path(args.data),
+        ranker=args.ranker,
     )
     services = None
     try:

@@ -3,6 +3,7 @@
     assets/domains/<name>/items.jsonl      one item a line: id, title, brand, category, description
                           shoppers.jsonl   sample histories (optional)
                           meta.json        label and where the data comes from (optional)
+                          recommender/     what `training.train_recommender` wrote for these items (optional)
                           vectors.npy      (n + g, d) float32: n items, then g categories and brands
                                            (optional; made on first use otherwise)
 
@@ -15,7 +16,7 @@ import argparse
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ import numpy as np
 from slim_app.catalog import Catalog
 from slim_app.encoder import TextEncoder, vectors_key
 from slim_app.errors import SlimError
+from slim_app.recommenders.folder import RecommenderFolder, find_recommender
 from slim_app.recommenders.index import ExactIndex, FaissIndex, build_index
 from slim_app.schema import Item, Shopper
 from slim_app.tables import items_from, read_table
@@ -47,6 +49,8 @@ class Domain:
     shoppers: tuple[Shopper, ...] = ()
     note: str = ""
     """Where the items and shoppers come from, for the page."""
+    recommender: RecommenderFolder | None = None
+    """A recommender trained for these items; not loaded before it ranks."""
 
     def history(self, shopper: Shopper) -> list[Item]:
         """The items of a sample shopper."""
@@ -84,7 +88,9 @@ def load_domain(folder: Path, encoder: TextEncoder, cache: Path | None = None) -
     shoppers = read_shoppers(folder / "shoppers.jsonl", catalog)
     vectors = _vectors(folder, encoder, texts_of(catalog), meta.get("vectors_key", ""), cache)
     label = str(meta.get("label") or folder.name.replace("_", " ").replace("-", " ").capitalize())
-    return _assemble(label, catalog, vectors, shoppers, str(meta.get("note", "")))
+    domain = _assemble(label, catalog, vectors, shoppers, str(meta.get("note", "")))
+    ids = [item.id for item in catalog.items]
+    return replace(domain, recommender=find_recommender(folder, ids, domain.vectors, encoder.name))
 
 
 def load_domains(folders: Sequence[Path], encoder: TextEncoder, cache: Path | None = None) -> dict[str, Domain]:

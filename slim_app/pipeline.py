@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from slim_app.domain import Domain
 from slim_app.encoder import TextEncoder
@@ -21,6 +22,9 @@ from slim_app.recommenders.rank import check_k, rank
 from slim_app.recommenders.text_match import Ranker
 from slim_app.schema import MAX_HISTORY, Item, ModelInfo, Rationale, RunStats, State, shown
 
+if TYPE_CHECKING:
+    from slim_app.recommenders.trained import TrainedRanker
+
 REDRAW = 0.08
 """Seconds between two states while text streams: smooth to the eye, cheap for the two cores that also decode."""
 NO_MODEL = ModelInfo("none", kind="none", note="No language model took part: ranked by the purchases alone.")
@@ -30,7 +34,7 @@ def explain(
     history: Sequence[Item],
     domain: Domain,
     reasoner: Reasoner | None,
-    ranker: Ranker,
+    ranker: Ranker | TrainedRanker,
     encoder: TextEncoder,
     k: int,
     stop: threading.Event | None = None,
@@ -43,12 +47,15 @@ def explain(
         stop: set from another thread to end early; what was written by then is kept, ranked and marked.
 
     Raises:
-        SlimError: before anything is written, for an empty history or a bad k.
+        SlimError: before anything is written, for an empty history, one that the ranker cannot read, or a bad k.
     """
     k = check_k(k)
     if not history:
         raise SlimError("The purchase history is empty. Add at least one product, or pick a sample shopper.")
-    state = State("reading", notices=tuple(_notices(history)), domain=domain.name, ranker=ranker.name)
+    state = State(
+        "reading", notices=tuple(_notices(history)), domain=domain.name, ranker=ranker.name,
+        ranker_notes=ranker.notes(history), history=tuple(history),
+    )  # fmt: skip
     if not ranker.uses_rationale:
         list_ = rank(history, Rationale(), domain, encoder, ranker, k)
         yield replace(state, status="done", model=NO_MODEL, recommendations=list_)
@@ -64,7 +71,7 @@ def explain(
 
 
 def rank_rationale(
-    text: str, history: Sequence[Item], domain: Domain, ranker: Ranker, encoder: TextEncoder, k: int
+    text: str, history: Sequence[Item], domain: Domain, ranker: Ranker | TrainedRanker, encoder: TextEncoder, k: int
 ) -> State:
     """Ranks by a rationale that the caller wrote: no language model.
 
@@ -79,7 +86,10 @@ def rank_rationale(
     note = "The rationale was given by the caller: no language model took part."
     model = ModelInfo("the caller", kind="none", note=note)
     notices = (*_notices(history), *rationale.problems)
-    state = State("done", rationale, model=model, notices=notices, domain=domain.name, ranker=ranker.name)
+    state = State(
+        "done", rationale, model=model, notices=notices, domain=domain.name, ranker=ranker.name,
+        ranker_notes=ranker.notes(history), history=tuple(history),
+    )  # fmt: skip
     return _ranked(state, rationale, history, domain, ranker, encoder, k)
 
 

@@ -166,6 +166,10 @@ class Recommendation:
     brand: str = ""
     category: str = ""
     evidence: Evidence | None = None
+    rank_sequence: int | None = None
+    """Of a fused recommender: the rank by the purchases alone; None for all others."""
+    rank_reasoning: int | None = None
+    """The same by the reasoning alone."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,10 @@ class State:
     error: str = ""
     domain: str = ""
     ranker: str = ""
+    ranker_notes: tuple[str, ...] = ()
+    """Sentences that must stand beside the list: what a ranker was trained on, and which purchases it cannot read."""
+    history: tuple[Item, ...] = ()
+    """What was ranked for, so that the same moment can be ranked again; not part of the JSON object."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `/recommend`."""
@@ -225,6 +233,7 @@ class State:
             "error": self.error,
             "domain": self.domain,
             "ranker": self.ranker,
+            "ranker_notes": list(self.ranker_notes),
             "rationale": self.rationale.as_dict(),
             "recommendations": [asdict(r) for r in self.recommendations],
             "grounding": {"counts": counts, "mentions": [asdict(m) for m in self.grounding]},

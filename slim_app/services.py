@@ -14,6 +14,8 @@ from slim_app.errors import SlimError
 from slim_app.reasoners import zerogpu
 from slim_app.reasoners.base import Reasoner
 from slim_app.reasoners.hf_students import needs_transformers
+from slim_app.recommenders.rankers import check_name
+from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.schema import ModelInfo, Shopper
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ class Settings:
     slots: int = 8
     threads: int = 0
     data: Path = Path("data")
+    ranker: str = DEFAULT_RANKER
+    """What ranks until a visitor or a client chooses; catalogues without it fall back on plain text matching."""
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Services:
     missing: str = ""
     """Why no student runs; empty when one does."""
     slots: int = 8
+    ranker: str = DEFAULT_RANKER
     student_card: str = ""
     """The shipped student's README, empty without one."""
     warming: list[threading.Thread] = field(default_factory=list)
@@ -111,7 +116,7 @@ def build_services(settings: Settings) -> Services:
     # on ZeroGPU only decorated functions have a GPU, and an encoder that takes milliseconds is not worth the queue
     encoder = TextEncoder(settings.encoder, "cpu" if zerogpu.active() else device)
     domains = load_domains(settings.domains, encoder, settings.data / "vectors")
-    services = Services(domains, encoder, slots=settings.slots)
+    services = Services(domains, encoder, slots=settings.slots, ranker=check_name(settings.ranker))
     services.warm(encoder.load)  # its imports take seconds: beside the loading of the student and the page
     from slim_app.reasoners.recorded import from_shoppers
 

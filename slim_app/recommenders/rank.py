@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
 from slim_app.recommenders.text_match import Ranker
 from slim_app.schema import Evidence, Item, Rationale, Recommendation
+
+if TYPE_CHECKING:
+    from slim_app.recommenders.trained import TrainedRanker
 
 MAX_K = 100
 
@@ -23,7 +27,8 @@ def check_k(k: int) -> int:
 
 
 def rank(
-    history: Sequence[Item], rationale: Rationale, domain: Domain, encoder: TextEncoder, ranker: Ranker, k: int
+    history: Sequence[Item], rationale: Rationale, domain: Domain, encoder: TextEncoder,
+    ranker: Ranker | TrainedRanker, k: int,
 ) -> tuple[Recommendation, ...]:
     """The top k items that were not bought, each with the segment that put it there.
 
@@ -31,13 +36,7 @@ def rank(
         SlimError: k out of range, or nothing to rank by.
     """
     k = check_k(k)
-    segments, texts = ranker.segments(history, rationale)
-    if domain.index.approximate and segments:
-        rows = domain.index.candidates(ranker.queries(segments, texts, encoder))
-        vectors = domain.vectors[rows]
-    else:
-        rows, vectors = np.arange(len(domain.catalog)), domain.vectors
-    scored = ranker.score(history, rationale, vectors, encoder)
+    rows, segments, scored = ranker.over(history, rationale, domain, encoder)
     allowed = ~domain.catalog.mask(history)[rows]
     scores = np.where(allowed, scored.scores, -np.inf)
     k = min(k, int(allowed.sum()))
@@ -55,10 +54,12 @@ def rank(
             text=segment.text,
             similarity=round(float(scored.similarity[winner, column]), 4),
             rank_without=_rank_of(without, allowed, column) if np.isfinite(left) else None,
-            rank_without_is_floor=bool(domain.index.approximate),
+            rank_without_is_floor=len(rows) < len(domain.catalog),
         )
+        sides = [scored.sides.sequence, scored.sides.reasoning] if scored.sides else []
+        alone = [_rank_of(side, allowed, column) for side in sides] or (None, None)
         score = round(float(scored.scores[column]), 4)
-        found.append(Recommendation(position, item.id, item.title, score, item.brand, item.category, evidence))
+        found.append(Recommendation(position, item.id, item.title, score, item.brand, item.category, evidence, *alone))
     return tuple(found)
 
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
 from slim_app.rationale import format_rationale
+from slim_app.recommenders.sides import Sides
 from slim_app.schema import Item, Rationale, Segment, shown
+
+if TYPE_CHECKING:
+    from slim_app.domain import Domain
 
 HISTORY_STEP = 0
 
@@ -31,6 +36,8 @@ class Scored:
     """(m, n): cosine of segment j and the item."""
     winner: np.ndarray
     """(n,) index of the segment that carries the item's score most."""
+    sides: Sides | None = None
+    """What a fused score is the sum of."""
 
 
 def purchases(history: Sequence[Item]) -> list[Segment]:
@@ -118,6 +125,26 @@ class Ranker:
         bought = purchases(history) if self.uses_history else []
         texts = [s.text for s in written] + ([item.text for item in shown(history)] if bought else [])
         return written + bought, texts
+
+    def notes(self, history: Sequence[Item]) -> tuple[str, ...]:
+        """What must stand beside the list: nothing, since no training took part."""
+        return ()
+
+    def over(
+        self, history: Sequence[Item], rationale: Rationale, domain: Domain, encoder: TextEncoder
+    ) -> tuple[np.ndarray, list[Segment], Scored]:
+        """Rows of the catalogue that are worth scoring, what ranks them, and their scores with evidence.
+
+        Raises:
+            SlimError: as `score`.
+        """
+        segments, texts = self.segments(history, rationale)
+        if domain.index.approximate and segments:
+            rows = domain.index.candidates(self.queries(segments, texts, encoder))
+            vectors = domain.vectors[rows]
+        else:
+            rows, vectors = np.arange(len(domain.catalog)), domain.vectors
+        return rows, segments, self.score(history, rationale, vectors, encoder)
 
     def queries(self, segments: Sequence[Segment], texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
         """(q, d) vectors near which an approximate index must look, so that the best items are among its candidates."""

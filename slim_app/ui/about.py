@@ -22,6 +22,13 @@ sentence or entry that is closest to it; that sentence is shown with it. What yo
 <li><b>“Without it” is not a story told afterwards.</b> The sentence is taken out and everything is ranked again: the
 rank shown is exact.</li>
 </ol>
+<h2>The trained model and the fusion lens</h2>
+<p>A catalogue may come with a recommender that was trained on purchase sequences. It reads the order of your purchases
+and knows products by their number, so it can say nothing of a purchase in your own words. “Fused” adds to its score
+what the reasoning says, with a weight that training has set for each person. The sum can be taken apart: the lens shows
+each product’s rank by the purchases alone, by the reasoning alone and by both, and its slider weighs them anew.</p>
+<p>The recommenders of the demo catalogues were trained on <b>simulated</b> shoppers with simulated rationales: made by
+chance from popularity, tastes and the order of series. They show how fusion works, and prove nothing about people.</p>
 <h2>What the marks mean</h2>
 <dl>
 <dt>↺ in your history</dt><dd>You bought it, or something of this brand, category or series.</dd>
@@ -51,6 +58,9 @@ def about(services: Services) -> str:
     for domain in services.domains.values():
         size = f"{len(domain.catalog):,} products, {len(domain.shoppers)} sample shoppers."
         facts.append((f"Catalogue “{domain.label}”", f"{size} {domain.note}"))
+        if domain.recommender:
+            trained = words.TRAINED_ON.format(backbone=domain.recommender.backbone, what=domain.recommender.trained_on)
+            facts.append((f"Recommender of “{domain.label}”", trained))
     facts += [(name, version(name)) for name in ("gradio", "sentence-transformers", "torch")]
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts)
     return (

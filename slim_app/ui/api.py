@@ -10,7 +10,8 @@ import gradio as gr
 from slim_app.errors import SlimError
 from slim_app.history import parse_history
 from slim_app.pipeline import explain, rank_rationale
-from slim_app.recommenders.text_match import DEFAULT_RANKER, get_ranker
+from slim_app.recommenders.rankers import choose_ranker, rankers_of
+from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
 
 MAX_SEARCH = 100
@@ -22,14 +23,16 @@ def build(services: Services) -> None:
     first = next(iter(services.domains))
 
     def recommend(
-        history: list[str] | str, domain: str = first, ranker: str = DEFAULT_RANKER, k: int = 10, writer: str = ""
+        history: list[str] | str, domain: str = first, ranker: str = services.ranker, k: int = 10, writer: str = ""
     ) -> Iterator[dict[str, Any]]:
         """Recommend products for a purchase history, with the step-by-step reasoning that ranked them.
 
         Args:
             history: Purchases, oldest first: a JSON list of titles or ids, or text with one of them a line.
             domain: Which catalogue to rank; `domains` lists them.
-            ranker: "reasoning", "reasoning+history", "pooled" or "history" (no language model).
+            ranker: Text matching: "reasoning", "reasoning+history", "pooled" or "history" (no language model). Where
+                `domains` lists them: "fused" (the reasoning and a trained sequence model) and "sequence" (that model
+                alone, no language model).
             k: How many products, 1 to 100.
             writer: Who writes: "student", "free" (student without the grammar), "base", "teacher", "recorded", where
                 available; empty for the default.
@@ -38,8 +41,8 @@ def build(services: Services) -> None:
             One JSON object: rationale, recommendations with evidence, grounding, stats, model, notices.
         """
         with _as_gradio_errors():
-            chosen = get_ranker(ranker)
             place = services.domain(domain)
+            chosen = choose_ranker(ranker, place)
             items = parse_history(history, place.catalog)
             reasoner = services.reasoner(writer or services.default_writer, domain) if chosen.uses_rationale else None
             state = None
@@ -48,7 +51,9 @@ def build(services: Services) -> None:
             if state is not None and state.status == "failed" and not state.rationale.text:
                 raise SlimError(state.error)  # with text, the answer is that text, marked failed and incomplete
 
-    def rank(rationale: str, domain: str = first, history: list[str] | str = "", k: int = 10) -> dict[str, Any]:
+    def rank(
+        rationale: str, domain: str = first, history: list[str] | str = "", k: int = 10, ranker: str = DEFAULT_RANKER
+    ) -> dict[str, Any]:
         """Rank a catalogue by a rationale that the caller wrote; no language model takes part.
 
         Args:
@@ -56,6 +61,7 @@ def build(services: Services) -> None:
             domain: Which catalogue to rank; `domains` lists them.
             history: Purchases to leave out of the list: a JSON list of titles or ids, or one a line; may be empty.
             k: How many products, 1 to 100.
+            ranker: As in `recommend`, if it uses a rationale.
 
         Returns:
             The same JSON object as `recommend`.
@@ -65,7 +71,10 @@ def build(services: Services) -> None:
             if not isinstance(rationale, str) or len(rationale) > MAX_RATIONALE_CHARS:
                 raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE_CHARS:,} characters.")
             items = parse_history(history, place.catalog) if history else []
-            return rank_rationale(rationale, items, place, get_ranker(DEFAULT_RANKER), services.encoder, k).as_dict()
+            chosen = choose_ranker(ranker, place)
+            if not chosen.uses_rationale:
+                raise SlimError(f"The ranker “{ranker}” reads no rationale. Choose another one, or call `recommend`.")
+            return rank_rationale(rationale, items, place, chosen, services.encoder, k).as_dict()
 
     def search_catalog(query: str, domain: str = first, limit: int = 10) -> list[dict[str, Any]]:
         """Find products of a catalogue by title, brand, category or id; typing errors are forgiven.
@@ -93,10 +102,13 @@ def build(services: Services) -> None:
         """List the catalogues of this app: name, label, number of products and sample shoppers, where they come from.
 
         Returns:
-            One object a catalogue.
+            One object a catalogue; `rankers` can rank it, `trained_on` says what its recommender learned from.
         """
         return [
-            {"name": d.name, "label": d.label, "items": len(d.catalog), "shoppers": len(d.shoppers), "note": d.note}
+            {
+                "name": d.name, "label": d.label, "items": len(d.catalog), "shoppers": len(d.shoppers), "note": d.note,
+                "rankers": rankers_of(d), "trained_on": d.recommender.trained_on if d.recommender else "",
+            }
             for d in services.domains.values()
         ]
 

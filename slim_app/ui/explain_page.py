@@ -6,12 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from slim_app.domain import Domain
 from slim_app.recommenders.rank import MAX_K
-from slim_app.recommenders.text_match import DEFAULT_RANKER
+from slim_app.recommenders.rankers import default_for, rankers_of
 from slim_app.services import Services
 from slim_app.ui import render, render_rationale, words
 from slim_app.ui.editing import HistoryEditor
 from slim_app.ui.handlers import OWN, Handlers, Update
+from slim_app.ui.lens import LensPanel
 from slim_app.ui.signs import StopSigns
 
 FILE_TYPES = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"]
@@ -61,6 +63,7 @@ def build(services: Services, signs: StopSigns) -> None:
         with gr.Column(scale=7, elem_id="beat-3"):
             panel(render.beat(3), "beat-3-head")
             c["ranking"] = panel(render.ranking(None), "ranking")
+    c["lens"] = LensPanel(services, panel, FORWARD_CLICKS)
     _wire(c, handlers, editor, services)
 
 
@@ -96,14 +99,25 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
             label=words.WRITER_LABEL, info=words.WRITER_HINT if "free" in writers else None, elem_id="writer",
         )  # fmt: skip
         c["ranker"] = gr.Radio(
-            [(label, name) for name, label in words.RANKERS.items()], value=DEFAULT_RANKER, label=words.RANKER_LABEL,
-            info=words.RANKER_HINT, elem_id="ranker",
+            ranker_choices(first), value=default_for(first, services.ranker), label=words.RANKER_LABEL,
+            elem_id="ranker",
         )  # fmt: skip
+        chosen = default_for(first, services.ranker)
+        c["ranker_help"] = panel(render.ranker_help(chosen, _backbone(first)), "ranker-help")
         c["k"] = gr.Slider(1, min(MAX_K, 50), value=10, step=1, label=words.K_LABEL, elem_id="k")
     c["message"] = panel(render.error(services.missing) if services.missing else "", "message")
     with gr.Row(elem_id="actions"):
         c["run"] = gr.Button(words.RUN, variant="primary", elem_id="run", scale=4, min_width=0)
         c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, min_width=72, interactive=False)
+
+
+def ranker_choices(domain: Domain | None) -> list[tuple[str, str]]:
+    """(label, name) of each ranker that a catalogue has."""
+    return [(words.RANKERS[name].format(backbone=_backbone(domain)), name) for name in rankers_of(domain)]
+
+
+def _backbone(domain: Domain | None) -> str:
+    return domain.recommender.backbone if domain and domain.recommender else ""
 
 
 def _choices(services: Services, name: str) -> list[tuple[str, str]]:
@@ -115,33 +129,20 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
 
     def on_page(update: Update) -> dict[Any, Any]:
         """Names → components; `running` is a word for the state of both buttons."""
-        out = {c[name]: value for name, value in update.items() if name != "running"}
+        out = {c[name]: value for name, value in update.items() if name not in ("running", "lens")}
+        if "lens" in update:
+            out |= c["lens"].show(update["lens"])
         if "running" in update:
             out[c["run"]] = gr.update(interactive=not update["running"])
             out[c["stop"]] = gr.update(interactive=update["running"])
         return out or gr.skip()
 
-    everything = [
-        c[n]
-        for n in (
-            "history",
-            "history_view",
-            "chips",
-            "result",
-            "reasoning",
-            "ranking",
-            "message",
-            "search",
-            "hits",
-            "prompt",
-            "run",
-            "stop",
-        )
-    ]
+    names = "history history_view chips result reasoning ranking message search hits prompt run stop"
+    everything = [c[n] for n in names.split()] + c["lens"].parts
     editing = [c[n] for n in ("history", "domain", "own", "result")]
     edited = [*everything, c["paste"]]
 
-    def pick_domain(name: str, own):
+    def pick_domain(name: str, own, ranker):
         update = on_page(handlers.pick_domain(name, own))
         shoppers = services.samples(name)
         known = name in services.domains or own is not None
@@ -152,7 +153,17 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
             label=words.MORE_SAMPLES.format(count=len(shoppers)),
         )  # fmt: skip
         update[c["search"]] = gr.update(value="", placeholder=hint)
-        return update
+        domain = services.domain(name, own) if known else None
+        ranker = default_for(domain, ranker)
+        update[c["ranker"]] = gr.update(choices=ranker_choices(domain), value=ranker)
+        return update | described(ranker, name, own)
+
+    def described(ranker, name, own):
+        """What the chosen ranker does, and what the button will do."""
+        domain = services.domain(name, own) if name in services.domains or own is not None else None
+        words_of = render.ranker_help(ranker, _backbone(domain))
+        alone = ranker in ("history", "sequence")
+        return {c["ranker_help"]: words_of, c["run"]: gr.update(value=words.RUN_HISTORY if alone else words.RUN)}
 
     def pick_chip(name: str, event: gr.EventData):
         return on_page(handlers.pick_sample(name, str(event._data.get("id"))) | {"more": None})
@@ -188,12 +199,20 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash):
             yield on_page(update)
 
+    def weigh(result, percent):
+        weight = percent / 100
+        return on_page(handlers.reweigh(result, weight)) | c["lens"].show(result, weight, moved=True)
+
+    def weigh_back(result):
+        return on_page(handlers.reweigh(result, None)) | c["lens"].show(result)
+
     def stop(request: gr.Request) -> None:
         handlers.signs.stop(request.session_hash)
 
     c["domain"].change(
-        pick_domain, [c["domain"], c["own"]], [*everything, c["own_panel"], c["more"]], queue=False, **PRIVATE
-    )
+        pick_domain, [c["domain"], c["own"], c["ranker"]],
+        [*everything, c["own_panel"], c["more"], c["ranker"], c["ranker_help"]], queue=False, **PRIVATE,
+    )  # fmt: skip
     c["chips"].click(pick_chip, [c["domain"]], [*everything, c["more"]], queue=False, **PRIVATE)
     c["more"].input(pick_more, [c["domain"], c["more"]], everything, queue=False, **PRIVATE)
     c["history_view"].click(edit, editing, edited, queue=False, **PRIVATE)
@@ -213,13 +232,13 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         bring, [c["catalogue_file"]], [*everything, c["own"], c["catalogue_view"]], concurrency_limit=1,
         concurrency_id="encoder", **PRIVATE,
     )  # fmt: skip
-    c["ranker"].change(
-        lambda name: words.RUN_HISTORY if name == "history" else words.RUN,
-        [c["ranker"]],
-        [c["run"]],
-        queue=False,
-        **PRIVATE,
+    about = [c["ranker"], c["domain"], c["own"]]
+    c["ranker"].change(described, about, [c["ranker_help"], c["run"]], queue=False, **PRIVATE)
+    weighed, lens = [c["ranking"], c["result"], *c["lens"].parts], c["lens"]
+    lens.slider.input(
+        weigh, [c["result"], lens.slider], weighed, queue=False, trigger_mode="always_last", **PRIVATE
     )
+    lens.ends.click(weigh_back, [c["result"]], weighed, queue=False, **PRIVATE)
     run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
     c["run"].click(run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE)
     c["stop"].click(stop, None, None, queue=False, **PRIVATE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from slim_app.domain import Domain, build_domain
 from slim_app.errors import SlimError
 from slim_app.pipeline import explain
 from slim_app.prompts import clean_title
-from slim_app.recommenders.text_match import get_ranker
+from slim_app.recommenders.rank import rank
+from slim_app.recommenders.rankers import choose_ranker
 from slim_app.schema import Item, Shopper, State
 from slim_app.services import Services
 from slim_app.tables import items_from, read_table
@@ -57,6 +59,7 @@ class Handlers:
             "result": None,
             "reasoning": render_rationale.reasoning(None),
             "ranking": render.ranking(None),
+            "lens": None,
             "message": "",
             "search": "",
             "hits": "",
@@ -105,11 +108,12 @@ class Handlers:
             if name == OWN and own is None:
                 raise SlimError("Upload your catalogue first: the products to rank come from it.")
             domain = self.services.domain(name, own)
-            chosen = get_ranker(ranker)
+            chosen = choose_ranker(ranker, domain)
             reasoner = self.services.reasoner(writer, name) if chosen.uses_rationale else None
             yield {
                 "prompt": render_rationale.prompt(reasoner.prompt(history) if reasoner else ""),
                 "ranking": render.ranking(None),
+                "lens": None,
                 "message": "",
                 "running": True,
             }
@@ -120,10 +124,10 @@ class Handlers:
                     update["ranking"] = render.ranking(state)
                 yield update
             assert state is not None
-            note = self._held_out(history, name, state) + render.downloads(state)
             yield {
                 "reasoning": render_rationale.reasoning(state),
-                "ranking": render.ranking(state, note),
+                "ranking": self._finished(state),
+                "lens": state,
                 "result": state,
                 "running": False,
             }
@@ -140,12 +144,36 @@ class Handlers:
         finally:
             self.signs.end(session, sign)
 
-    def _held_out(self, history: list[Item], name: str, state: State) -> str:
+    def reweigh(self, state: State | None, weight: float | None) -> Update:
+        """A fused list again, with another weight of the reasoning (0 to 1; None: the learned one); no language model.
+
+        Lists of other rankers stay as they are.
+        """
+        if state is None or state.ranker != "fused":
+            return {}
+        domain, encoder = self.services.domain(state.domain), self.services.encoder
+        ranker = choose_ranker("fused", domain)
+        sides = ranker.sides(state.history, state.rationale, encoder)
+        ranker = replace(ranker, weight=sides.nearly_learned(weight))
+        notes = ranker.notes(state.history)
+        if ranker.weight is not None:
+            moved = words.LENS_MOVED.format(weight=100 * ranker.weight, learned=100 * sides.learned)
+            notes = (*notes, moved)
+        k = len(state.recommendations)
+        found = rank(state.history, state.rationale, domain, encoder, ranker, k) if k else ()
+        state = replace(state, recommendations=found, ranker_notes=notes)
+        return {"ranking": self._finished(state), "result": state}
+
+    def _finished(self, state: State) -> str:
+        """The list of a run that has ended, with what stands below it."""
+        return render.ranking(state, self._held_out(state) + render.downloads(state))
+
+    def _held_out(self, state: State) -> str:
         """For an unchanged sample: where its real next purchase stands."""
-        ids = tuple(item.id for item in history)
-        for shopper in self.services.samples(name):
+        ids = tuple(item.id for item in state.history)
+        for shopper in self.services.samples(state.domain):
             if shopper.history == ids and shopper.next:
-                domain = self.services.domains[name]
+                domain = self.services.domains[state.domain]
                 title = domain.catalog.items[domain.catalog.row_of_id[shopper.next]].title
                 rank = next((r.rank for r in state.recommendations if r.id == shopper.next), None)
                 if rank:

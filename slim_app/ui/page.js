@@ -33,6 +33,23 @@
     if (fold) fold.setAttribute("aria-expanded", String(fold.closest(".card").classList.toggle("unfolded")));
   });
 
+  // The way from a list to the lens below it, which opens.
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element && event.target.closest("[data-open]");
+    const box = link && document.getElementById(link.dataset.open);
+    if (!box) return;
+    box.querySelector(".label-wrap:not(.open)")?.click();
+    box.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });
+  });
+
+  // Every choice of what ranks says on hover what it does; the chosen one's line stands below as text.
+  document.addEventListener("mouseover", (event) => {
+    const choice = event.target instanceof Element && event.target.closest("#ranker label");
+    const lines = document.querySelector("#ranker-help [data-help]");
+    const name = choice && choice.querySelector("input")?.value;
+    if (name && lines) choice.title = JSON.parse(lines.dataset.help)[name] || "";
+  });
+
   // A redrawn list loses the focused button: give the focus back to the same button of the moved row.
   let wanted = null;
   const panel = () => document.querySelector("#history");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 
 from slim_app.export import to_csv, to_json
@@ -72,13 +73,34 @@ def ranking(state: State | None, note: str = "") -> str:
         empty = words.EMPTY_RANKING if state is None or state.status != "done" else words.NO_MATCHES
         bones = '<div class="bone tall" aria-hidden="true"></div>' * (BONES if state is None else 0)
         return f'<p class="empty">{empty}</p>{bones}'
+    rows = "".join(_recommendation(r, _score(r, state)) for r in state.recommendations)
+    notes = "".join(f'<p class="fine ranker-note">{esc(text)}</p>' for text in state.ranker_notes)
+    return f'{notes}<ol class="recs" aria-label="{words.BEATS[3][0]}">{rows}</ol>{note}'
+
+
+def _score(rec: Recommendation, state: State) -> str:
+    """What a ranker can say in figures: a similarity, the ranks of both sides, or a score without a unit."""
+    if rec.rank_sequence is not None and rec.rank_reasoning is not None:
+        text = words.SIDES.format(sequence=rec.rank_sequence, reasoning=rec.rank_reasoning)
+        return f'<div class="score sides" title="{words.SIDES_HELP}">{text}</div>'
+    if state.ranker in ("fused", "sequence"):
+        return f'<div class="score" title="{words.MODEL_SCORE_HELP}"><span class="value">{rec.score:.1f}</span></div>'
     help_ = words.SCORE_HELP if state.ranker.startswith("reasoning") else words.POOLED_HELP
-    rows = "".join(_recommendation(r, help_) for r in state.recommendations)
-    return f'<ol class="recs" aria-label="{words.BEATS[3][0]}">{rows}</ol>{note}'
+    width = max(0.0, min(1.0, rec.score)) * 100
+    return (
+        f'<div class="score" title="{help_}"><span class="bar"><span style="width:{width:.0f}%"></span></span>'
+        f'<span class="value">{rec.score:.2f}</span></div>'
+    )
+
+
+def ranker_help(name: str, backbone: str) -> str:
+    """What the chosen ranker does, in one line; the others' lines for the page's script, which shows them on hover."""
+    lines = {key: text.format(backbone=backbone) for key, text in words.RANKER_HELP.items()}
+    return f'<p class="fine" data-help="{esc(json.dumps(lines))}">{esc(lines[name])}</p>'
 
 
 def downloads(state: State) -> str:
-    """Links that hold the files themselves: nothing is stored on the server."""
+    """Links that hold the files themselves: nothing is stored on the server. A fused list leads to its lens, too."""
     links = "".join(
         f'<a class="link" download="slim-{state.domain}.{kind}" href="data:{mime};charset=utf-8;base64,'
         f'{base64.b64encode(text.encode()).decode()}">{label}</a>'
@@ -87,10 +109,12 @@ def downloads(state: State) -> str:
             ("json", "application/json", to_json(state), words.DOWNLOAD_JSON),
         )
     )
-    return f'<div class="row-end">{links}</div>' if state.recommendations else ""
+    weighed = any(rec.rank_sequence is not None for rec in state.recommendations)
+    lens = f'<button type="button" class="link" data-open="lens">{words.LENS_LINK}</button>' if weighed else ""
+    return f'<div class="row-end">{lens}{links}</div>' if state.recommendations else ""
 
 
-def _recommendation(rec: Recommendation, help_: str) -> str:
+def _recommendation(rec: Recommendation, score: str) -> str:
     evidence = rec.evidence
     meta = esc(" · ".join(filter(None, (rec.brand, rec.category))))
     why = ""
@@ -107,13 +131,11 @@ def _recommendation(rec: Recommendation, help_: str) -> str:
             f"<i>{words.NUMERALS[evidence.step]}</i> {bdi(evidence.text)}</span></span>"
             f'<span class="without">{without}</span></div>'
         )
-    width = max(0.0, min(1.0, rec.score)) * 100
     return (
         f'<li class="rec" tabindex="0" data-seg="{evidence.key if evidence else ""}" data-id="{esc(rec.id)}">'
         f'<span class="rank">{rec.rank}</span>'
         f'<div class="what"><div class="title">{bdi(rec.title)}</div><div class="meta">{meta}</div>{why}</div>'
-        f'<div class="score" title="{help_}"><span class="bar"><span style="width:{width:.0f}%"></span></span>'
-        f'<span class="value">{rec.score:.2f}</span></div></li>'
+        f"{score}</li>"
     )
 
 

@@ -38,10 +38,20 @@ RANKERS = {
     "reasoning": "Reasoning",
     "reasoning+history": "Reasoning and purchases",
     "pooled": "Reasoning as one vector",
+    "fused": "Reasoning and {backbone}, fused",
+    "sequence": "{backbone} alone",
     "history": "Purchases only, no language model",
 }
+"""`{backbone}` is the catalogue's own trained model, e.g. SASRec."""
+RANKER_HELP = {
+    "reasoning": "Text matching: each sentence and list entry is compared with each product; the closest one decides.",
+    "reasoning+history": "Text matching with your purchases as further texts: the closest of all decides.",
+    "pooled": "Text matching as the paper has it: the whole text counts as one meaning.",
+    "fused": "A trained model: {backbone} reads the order of your purchases, and the reasoning is added to its score.",
+    "sequence": "The same trained model without any reasoning: which product people buy after the ones you bought.",
+    "history": "Text matching of the purchases themselves: products whose meaning is nearest to their average.",
+}
 RANKER_LABEL = "What ranks the catalogue"
-RANKER_HINT = "Reasoning: each sentence and list entry is compared with each product; the closest one decides."
 K_LABEL = "Products shown"
 
 RUN = "Explain these recommendations"
@@ -95,8 +105,39 @@ WITHOUT_IT = "without it: rank {rank}"
 WITHOUT_FLOOR = "without it: rank {rank} or lower"
 WITHOUT_NOTHING = "nothing else to rank by"
 WITHOUT_SAME = "without it: still rank {rank}"
+SIDES = "<span>purchases {sequence:,}</span><span>reasoning {reasoning:,}</span>"
+SIDES_HELP = "Rank of this product by each side alone: by the order of the purchases, and by the reasoning."
+MODEL_SCORE_HELP = "Score of the trained model. It has no unit: only the order counts."
 SCORE_HELP = "Similarity between the sentence and the product, from 0 to 1 (cosine of their text vectors)."
 POOLED_HELP = "Similarity between the whole text and the product, from 0 to 1 (cosine of their text vectors)."
+
+LENS_PANEL = "Fusion lens: the purchases, the reasoning, or both"
+LENS_LINK = "Fusion lens"
+LENS_INTRO = (
+    "A fused list has two sides: what {backbone} reads from the order of the purchases, and what the reasoning adds. "
+    "Move the slider to weigh them. Nothing is written or trained again."
+)
+TRAINED_ON = "{backbone} was trained on {what}."
+LENS_OTHER = "The list above is ranked by text alone; this is what the fused model makes of the same text."
+LENS_WEIGHT = "Weight of the reasoning, in percent"
+LENS_ENDS = ("0: {backbone} alone", "100: reasoning alone")
+LENS_LEARNED = "Back to the learned weight: {learned:.0f} %"
+LENS_AT_LEARNED = "This is the weight that the model learned: {learned:.0f} %"
+LENS_RULE = (
+    "How the slider counts: both scores are put on one scale (in standard deviations over the catalogue) and added in "
+    "these proportions. At {learned:.0f} %, which differs from person to person, the sum is exactly the score that the "
+    "model learned."
+)
+LENS_MOVED = "Weighed by hand: reasoning {weight:.0f} % (learned: {learned:.0f} %)."
+LENS_HERE = "Here"
+LENS_PRODUCT = "Product"
+LENS_REASONING = "Reasoning"
+LENS_TABLE = "Rank of each product, of {total:,}"
+RESCUED = ("▲", "Rescued by reasoning", "Among the first {k} here, but below {far} by {backbone} alone.")
+HURT = ("▼", "Hurt by reasoning", "Among the first {k} by {backbone} alone, but below {far} here.")
+NONE_MOVED = "None at this weight."
+LENS_ROW = "{title}: rank {here:,} here, {sequence:,} by {backbone}, {reasoning:,} by the reasoning"
+CHART_LABEL = "Three ranks of each product, joined by a line"
 DOWNLOAD_CSV = "Download CSV"
 DOWNLOAD_JSON = "Download JSON"
 PROMPT_PANEL = "The exact words that the model reads"
