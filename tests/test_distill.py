@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from slim_app.errors import SlimError
 from slim_app.prompts import student_prompt
-from training import data, distill
+from training import average_adapters, data, distill
 from training.batches import IGNORED, batch_order, collate, encode
 from training.export_adapter import export, gguf_tensors
 from training.student import add_lora
@@ -62,11 +63,15 @@ def dataset(tmp_path) -> str:
     return f"{tmp_path / 'rationales.jsonl'}={folder}"
 
 
-def arguments(base: str, dataset: str, out: Path, *more: str):
+def flags(base: str, dataset: str, out: Path, *more: str) -> list[str]:
     targets = "query_key_value" if "bloom" in base else "all-linear"
     fixed = ["--base", base, "--data", dataset, "--out", str(out), "--targets", targets, "--rank", "2", "--micro", "2",
              "--batch", "4", "--steps", "6", "--warmup", "2", "--lr", "0.02", "--log-every", "1", "--eval-every", "3"]
-    return distill.make_parser().parse_args([*fixed, *more])
+    return [*fixed, *more]
+
+
+def arguments(*values):
+    return distill.make_parser().parse_args(flags(*values))
 
 
 def trained(args, resume: bool = False, stop: int = 0):
@@ -113,6 +118,27 @@ def test_a_resumed_run_is_the_same_run(tiny, dataset, tmp_path, dropout):
         assert torch.equal(weight, whole.weights[name]), name
     with pytest.raises(SlimError, match="other data, base, seed"):
         trained(arguments(tiny["llama"], dataset, tmp_path / "cut", *more, "--seed", "5"), resume=True)
+
+
+def test_two_ends_of_one_run_average(tiny, dataset, tmp_path):
+    fixed = ("--schedule", "hold", "--dtype", "float32", "--seed", "3", "--clip", "0.5")
+    for name, steps in (("short", "4"), ("long", "8")):  # the last --steps counts
+        distill.main(flags(tiny["llama"], dataset, tmp_path / name, *fixed, "--steps", steps))
+    runs = [str(tmp_path / name) for name in ("short", "long")]
+    average_adapters.main([*runs, "--out", str(tmp_path / "mean"), "--data", dataset])
+    short, long, mean = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+                         for name in ("short", "long", "mean"))
+    for name, weight in mean.items():
+        assert not torch.equal(short[name], long[name])
+        torch.testing.assert_close(weight, (short[name] + long[name]) / 2)
+    meta = json.loads((tmp_path / "mean" / "meta.json").read_text("utf-8"))
+    assert [part["steps"] for part in meta["mean_of"]] == [4, 8] and meta["held_out"]
+    again = [json.loads((Path(run) / "meta.json").read_text("utf-8")) for run in runs]
+    assert [part["validation_loss"] for part in meta["mean_of"]] == [one["validation_loss"] for one in again]
+    assert meta["validation_loss_all"] not in [one["validation_loss_all"] for one in again]
+    for given, what in (([runs[0]], "two adapters or more"), ([runs[0], str(tmp_path)], "missing or damaged")):
+        with pytest.raises(SystemExit, match=what):
+            average_adapters.main([*given, "--out", str(tmp_path / "bad"), "--data", dataset])
 
 
 def test_the_loss_sees_the_rationale_only(tiny, dataset):
