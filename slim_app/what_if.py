@@ -1,0 +1,159 @@
+"""What if the history were another one: its edits, the new rationale and list beside the old, and the bump chart."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slim_app.domain import Domain
+from slim_app.encoder import TextEncoder
+from slim_app.errors import SlimError
+from slim_app.pipeline import explain
+from slim_app.ranks import Board, Told
+from slim_app.reasoners.base import Reasoner
+from slim_app.recommenders.rank import check_k
+from slim_app.recommenders.text_match import Ranker
+from slim_app.schema import Item, Rationale, State
+
+if TYPE_CHECKING:
+    from slim_app.recommenders.trained import TrainedRanker
+
+BEFORE, AFTER = "before", "after"
+Items = tuple[Item, ...]
+
+
+def without(history: Sequence[Item], row: int) -> Items:
+    """The history without the purchase in this row, counted from 0.
+
+    Raises:
+        SlimError: no such row.
+    """
+    row = _row(row, len(history))
+    return (*history[:row], *history[row + 1 :])
+
+
+def with_item(history: Sequence[Item], item: Item, row: int | None = None) -> Items:
+    """The history with a further purchase, before the one in this row, else as the newest.
+
+    Raises:
+        SlimError: no such row.
+    """
+    row = len(history) if row is None else _row(row, len(history) + 1)
+    return (*history[:row], item, *history[row:])
+
+
+def moved(history: Sequence[Item], row: int, to: int) -> Items:
+    """The history with one purchase taken from a row and put into another.
+
+    Raises:
+        SlimError: no such row.
+    """
+    item = history[_row(row, len(history))]
+    return with_item(without(history, row), item, _row(to, len(history)))
+
+
+def _row(row: int, rows: int) -> int:
+    if isinstance(row, bool) or not isinstance(row, (int, float)) or row != row or int(row) != row:
+        raise SlimError(f"A row of the history is a whole number, not “{str(row)[:20]}”.")
+    if not 0 <= row < rows:
+        raise SlimError(f"The history has no row {int(row)}: its rows go from 0 to {rows - 1}.")
+    return int(row)
+
+
+@dataclass(frozen=True)
+class BumpLine:
+    """One product's rank under each label."""
+
+    id: str
+    title: str
+    ranks: tuple[int | None, ...]
+    """1-based, over the whole catalogue; None where it had been bought."""
+
+
+@dataclass(frozen=True)
+class Bump:
+    """Data of a bump chart: the products of every label's first k, and their ranks under all labels."""
+
+    labels: tuple[str, ...]
+    k: int
+    lines: tuple[BumpLine, ...]
+    """By rank under the last label, products bought there last."""
+    ranks_are_floors: bool = False
+    """True in a catalogue that is searched approximately."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def bump(told: dict[str, Told], domain: Domain, ranker: Ranker | TrainedRanker, encoder: TextEncoder, k: int) -> Bump:
+    """Rank the catalogue for each label's history and rationale; each leaves out what its own history holds.
+
+    Raises:
+        SlimError: a bad k, or nothing to rank by.
+    """
+    k = check_k(k)
+    columns: list[np.ndarray] = []
+    seen: set[int] = set()
+    board = Board(domain, ranker, encoder, (), list(told.values()))
+    for history, rationale in told.values():
+        board.leave_out(history)
+        ranks = board.ranks(board.scores(history, rationale))
+        seen |= set(board.top(ranks, k).tolist())
+        columns.append(ranks)
+    lines = []
+    for column in sorted(seen, key=lambda c: (columns[-1][c] == 0, columns[-1][c], columns[0][c])):
+        item = board.item(column)
+        ranks = tuple(int(column_ranks[column]) or None for column_ranks in columns)
+        lines.append(BumpLine(item.id, item.title, ranks))
+    return Bump(tuple(told), k, tuple(lines), board.approximate)
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """One moment of a what-if: the new history's state, and the bump chart as soon as there is a new list."""
+
+    state: State
+    old: Rationale
+    bump: Bump | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object of `/what_if`."""
+        chart = self.bump.as_dict() if self.bump else None
+        return {"old_rationale": self.old.as_dict(), "new": self.state.as_dict(), "bump": chart}
+
+
+def what_if(
+    before: Told,
+    history: Sequence[Item],
+    domain: Domain,
+    reasoner: Reasoner | None,
+    ranker: Ranker | TrainedRanker,
+    encoder: TextEncoder,
+    k: int,
+    stop: threading.Event | None = None,
+) -> Iterator[WhatIf]:
+    """Write about the new history as a normal run does, and compare with what was before.
+
+    Args:
+        before: the old history and its rationale (an empty one for a ranker that reads none).
+        history: the new one.
+
+    Raises:
+        SlimError: before anything is written, for an empty history, one that has not changed, or a bad k.
+    """
+    if list(before[0]) == list(history):
+        raise SlimError("The history has not changed. Remove, add or move a purchase first.")
+    state = None
+    for state in explain(history, domain, reasoner, ranker, encoder, k, stop):
+        if state.status in ("reading", "writing"):
+            yield WhatIf(state, before[1])
+    assert state is not None
+    if state.recommendations:
+        chart = bump({BEFORE: before, AFTER: (history, state.rationale)}, domain, ranker, encoder, k)
+        yield WhatIf(state, before[1], chart)
+    else:
+        yield WhatIf(state, before[1])
