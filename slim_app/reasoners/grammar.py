@@ -24,9 +24,18 @@ UNTUNED = (
 )
 
 
-def rationale_grammar(tuned: bool, categories: int = CATEGORIES, products: int = PRODUCTS) -> str:
-    """`Step 1: <one or two sentences>`, then numbered lists of categories or brands and of products."""
+def rationale_grammar(
+    tuned: bool, categories: int = CATEGORIES, products: int = PRODUCTS, product_rules: str = ""
+) -> str:
+    """`Step 1: <one or two sentences>`, then numbered lists of categories or brands and of products.
+
+    Args:
+        product_rules: what a product may be instead of free words, see `catalogue_grammar`.
+    """
     step2 = " ".join(f'"\\n{n}. " category' for n in range(1, categories + 1))
     step3 = " ".join(f'"\\n{n}. " product' for n in range(1, products + 1))
     root = f'root ::= "Step 1: " step1 "\\nStep 2:" {step2} "\\nStep 3:" {step3}'
-    return "\n".join((root, *(TUNED if tuned else UNTUNED)))
+    rules = TUNED if tuned else UNTUNED
+    if product_rules:
+        rules = (*(rule for rule in rules if not rule.startswith("product ")), product_rules)
+    return "\n".join((root, *rules))

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, clean_title, student_prompt
+from slim_app.reasoners.catalogue_grammar import CatalogueGrammar, whole_products
 from slim_app.reasoners.engine import Engine
 from slim_app.reasoners.grammar import rationale_grammar
 from slim_app.schema import Item, ModelInfo, RunStats, shown
 
 DRY = {"dry_multiplier": 1.5, "dry_allowed_length": 3, "dry_penalty_last_n": 1200}
 """llama.cpp's penalty on repeating a run of tokens, purchases included: chosen on the held-out tenth (model card)."""
+BOUND_NOTE = "Its products are bound to the catalogue: it could name no other title."
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
 
@@ -28,12 +30,18 @@ class LlamaCppReasoner:
     Args:
         tuned: apply the engine's adapter.
         grammar: write under the grammar that makes the three steps certain.
+        catalogue: products are titles of this catalogue that the history does not hold.
     """
 
-    def __init__(self, engine: Engine, tuned: bool, grammar: bool = True, name: str = "") -> None:
+    def __init__(
+        self, engine: Engine, tuned: bool, grammar: bool = True, name: str = "",
+        catalogue: CatalogueGrammar | None = None,
+    ) -> None:  # fmt: skip
         assert not (tuned and engine.adapter is None), "an engine without an adapter has no tuned student"
+        assert grammar or catalogue is None, "the titles are part of the grammar"
         self.engine = engine
         self.grammar = grammar
+        self.catalogue = catalogue
         base = engine.model_path.stem.split(".")[0]  # without the quantisation
         self.info = ModelInfo(
             name=name or ("SLIM student" if tuned else base.replace("-Instruct", "")),
@@ -42,7 +50,12 @@ class LlamaCppReasoner:
             tuned=tuned,
             prompt_version=PROMPT_VERSION,
             device="CPU",
+            note=BOUND_NOTE if catalogue else "",
         )
+
+    def bound(self, catalogue: CatalogueGrammar) -> LlamaCppReasoner:
+        """The same writer on the same engine, its products bound to a catalogue."""
+        return LlamaCppReasoner(self.engine, self.info.tuned, name=self.info.name, catalogue=catalogue)
 
     def read(self, history: Sequence[Item]) -> Sequence[Item]:
         """The newest purchases that fit into a slot's context (titles in some scripts take a token a byte)."""
@@ -68,7 +81,8 @@ class LlamaCppReasoner:
             "stream_options": {"include_usage": True},
         }
         if self.grammar:
-            request["grammar"] = rationale_grammar(self.info.tuned)
+            rules = self.catalogue.rules(shown(history)) if self.catalogue else ""
+            request["grammar"] = rationale_grammar(self.info.tuned, product_rules=rules)
         if self.engine.adapter is not None:
             request["lora"] = [{"id": 0, "scale": 1.0 if self.info.tuned else 0.0}]
         return request
@@ -92,7 +106,8 @@ class LlamaCppReasoner:
         start = time.perf_counter()
         threading.Thread(target=work, daemon=True, name="slim-reasoner").start()
         try:
-            yield from self._deltas(events, stats, start)
+            deltas = self._deltas(events, stats, start)
+            yield from whole_products(deltas, stats) if self.catalogue else deltas
         finally:
             stop.set()
             stats.seconds = time.perf_counter() - start
