@@ -1,0 +1,70 @@
+"""What a result was made with: versions of programs, and digests of model, prompt and catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from slim_app.domain import Domain
+from slim_app.encoder import TextEncoder
+from slim_app.prompts import PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE
+from slim_app.schema import ModelInfo
+
+PROGRAMS = ("gradio", "numpy", "sentence-transformers", "torch", "transformers", "xllamacpp")
+"""Packages on which a text or a score may depend."""
+LENGTH = 12
+"""Hexadecimal digits of a digest: short enough for a link, long enough to tell versions apart."""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Equal digests, equal text and list for one history; an empty one is not known."""
+
+    model: str = ""
+    """Who writes: name, base, adapter with its bytes."""
+    prompt: str = ""
+    """Version and words of both templates."""
+    catalogue: str = ""
+    """Items in their order, and the encoder that compares them."""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def digests(info: ModelInfo, domain: Domain, encoder: TextEncoder, adapter: Path | None = None) -> Digests:
+    """Of one run.
+
+    Args:
+        adapter: the adapter's file, where one is in use.
+    """
+    weights = _file_digest(adapter, adapter.stat().st_mtime_ns) if adapter else ""
+    model = [info.name, info.base, info.adapter, info.tuned, info.kind, weights]
+    items = [asdict(item) for item in domain.catalog.items]
+    prompt = [PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE]
+    return Digests(_digest(model), _digest(prompt), _digest([encoder.name, items]))
+
+
+def programs() -> dict[str, str]:
+    """Python and the packages of `PROGRAMS` that are installed, with their versions."""
+    found = {"python": platform.python_version()}
+    for name in PROGRAMS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=True).encode()).hexdigest()[:LENGTH]
+
+
+@lru_cache(maxsize=8)
+def _file_digest(file: Path, changed: int) -> str:
+    """Of a file's bytes; read again when its time of change is another."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
