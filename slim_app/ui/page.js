@@ -39,7 +39,8 @@
     const box = link && document.getElementById(link.dataset.open);
     if (!box) return;
     box.querySelector(".label-wrap:not(.open)")?.click();
-    box.scrollIntoView({ behavior: calm() ? "auto" : "smooth" });
+    // once it is open, the page is long enough to bring its head to the top
+    setTimeout(() => box.scrollIntoView({ behavior: calm() ? "auto" : "smooth" }), 150);
   });
 
   // Every choice of what ranks says on hover what it does; the chosen one's line stands below as text.

@@ -45,18 +45,17 @@ def intro(backbone: str, trained_on: str, fused_above: bool) -> str:
 
 
 def moved(lens: Lens, items: Sequence[Item], backbone: str) -> str:
-    """What the reasoning brought up, what it pushed down, and how the slider counts."""
+    """What the reasoning brought up, and what it pushed down."""
     k, name = len(lens.top), esc(backbone)
-    groups = "".join(
+    return "".join(
         f'<section class="lens-group"><h3><span aria-hidden="true">{sign}</span> {title}</h3>'
         f'<p class="fine">{rule.format(k=k, far=FAR * k, backbone=name)}</p>{_names(rows, items, backbone)}</section>'
         for rows, (sign, title, rule) in ((lens.rescued, words.RESCUED), (lens.hurt, words.HURT))
     )
-    return f'{groups}<p class="fine">{words.LENS_RULE.format(learned=100 * lens.learned)}</p>'
 
 
 def table(lens: Lens, items: Sequence[Item], backbone: str) -> str:
-    """The list at this weight with the three ranks of each product."""
+    """The list at this weight with the three ranks of each product, and how the slider counts."""
     heads = "".join(
         f'<th scope="col">{head}</th>'
         for head in (words.LENS_HERE, words.LENS_PRODUCT, esc(backbone), words.LENS_REASONING)
@@ -70,7 +69,7 @@ def table(lens: Lens, items: Sequence[Item], backbone: str) -> str:
     caption = words.LENS_TABLE.format(total=lens.total)
     return (
         f'<table class="lens-table"><caption>{caption}</caption><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
+        f'<tbody>{body}</tbody></table><p class="fine">{words.LENS_RULE.format(learned=100 * lens.learned)}</p>'
     )
 
 
@@ -96,11 +95,13 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
 
     k = max(1, len(lens.top))
 
+    rows = sorted({*lens.top, *lens.hurt}, key=lambda r: (r in lens.rescued or r in lens.hurt, r.here))
+    deepest = max((rank for r in rows for rank in (r.here, r.sequence, r.reasoning)), default=1)
+
     def place(rank: int) -> float:
-        return rank if rank <= k else k + 0.6 * k * math.log(rank / k) / math.log(max(2, lens.total / k))
+        return rank if rank <= k else k + 0.6 * k * math.log(rank / k) / math.log(deepest / k)
 
     kinds = {row.row: "rescued" for row in lens.rescued} | {row.row: "hurt" for row in lens.hurt}
-    rows = sorted({*lens.top, *lens.hurt}, key=lambda r: (r.row in kinds, r.here))
     figure = go.Figure()
     ordered = sorted(row.here for row in rows)
     middle = dict(zip(ordered, _apart([place(rank) for rank in ordered], 1.0), strict=True))
@@ -115,19 +116,20 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
             ),
             line={"color": LINES[kind], "width": 3 if kind else 1.5, "dash": DASHES[kind]},
             textfont={"color": "#ffffff", "size": 12},
-            marker={"color": HUES[kind], "line": {"width": 0}, "symbol": [SHAPES[kind], "circle", SHAPES[kind]],
+            marker={"color": HUES[kind], "opacity": 1, "line": {"width": 0},
+                    "symbol": [SHAPES[kind], "circle", SHAPES[kind]],
                     "size": [12 if kind else 7, 24, 12 if kind else 7]},
         )  # fmt: skip
     for x, anchor, ranks in ((0, "right", {r.sequence for r in rows}), (2, "left", {r.reasoning for r in rows})):
         for rank, height in zip(sorted(ranks), _apart([place(rank) for rank in sorted(ranks)], LABEL), strict=True):
             figure.add_annotation(x=x, y=height, text=f"{rank:,}", showarrow=False, xanchor=anchor,
                                   xshift=-12 if x == 0 else 12, font={"size": 12})  # fmt: skip
-    if lens.total > k:
+    if deepest > k:
         figure.add_hline(y=k + 0.5, line={"color": "#8a94a0", "width": 1, "dash": "dot"})
     names = [esc(backbone), words.LENS_HERE, words.LENS_REASONING]
     figure.update_xaxes(tickvals=[0, 1, 2], ticktext=names, side="top", fixedrange=True, showgrid=False,
                         zeroline=False, range=[-0.3, 2.3], tickfont={"size": 14})  # fmt: skip
-    lowest = max(place(max(lens.total, 1)), *middle.values())
+    lowest = max(place(deepest), *middle.values(), 1)
     figure.update_yaxes(visible=False, fixedrange=True, range=[lowest + 1.2, 0.2])
     figure.update_layout(
         template="none", height=CHART_HEIGHT, margin={"l": 8, "r": 8, "t": 34, "b": 8}, showlegend=False,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The recommenders of the demo catalogues, trained on simulated shoppers; two minutes a domain on one core. The same
-# seed and one thread give the same files.
+# The recommenders of the demo catalogues, trained on simulated shoppers; half a minute a domain on one core. With the
+# same code, seed and one thread the files come out the same.
 #   training/runs/demo.sh [DOMAIN …]       default: games food home
 #
 # OUT     folder for the simulated datasets and the text vectors   (default: runs/demo)
