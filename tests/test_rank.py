@@ -153,6 +153,18 @@ def test_exact_below_fifty_thousand(clustered):
     assert isinstance(build_index(clustered[:99], exact_below=100), ExactIndex)
 
 
+def test_faiss_finds_the_largest_product_whatever_the_lengths():
+    dice = np.random.default_rng(2)
+    vectors = (dice.normal(size=(6_000, 16)) * dice.uniform(0.2, 3, size=(6_000, 1))).astype(np.float32)
+    index, found = FaissIndex(vectors), 0
+    for query in dice.normal(size=(20, 16)).astype(np.float32):
+        best = np.argsort(-(vectors @ query))[:10]
+        rows = index.candidates(query[None])
+        assert len(rows) == 1_000 and (np.diff(rows) > 0).all()
+        found += len(np.intersect1d(best, rows))
+    assert found >= 199
+
+
 def test_faiss_finds_what_exact_search_finds(clustered):
     index = build_index(clustered)
     assert isinstance(index, FaissIndex)
