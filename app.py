@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -65,6 +66,21 @@ def make_parser() -> argparse.ArgumentParser:
         "model name of the teacher; the key comes from SLIM_TEACHER_KEY only",
     )
     flag(
+        "--visitor-teachers",
+        "SLIM_VISITOR_TEACHERS",
+        "off",
+        "on: visitors may compare with a teacher at an https address of their own, with their own key.\n"
+        "An app that listens on this machine alone always allows it, at any address",
+        choices=("on", "off"),
+    )
+    flag(
+        "--machine-price",
+        "SLIM_MACHINE_PRICE",
+        "",
+        "USD that an hour of this machine costs: what the embedded models’ texts cost is counted from it",
+        type=_usd,
+    )
+    flag(
         "--ranker",
         "SLIM_RANKER",
         "reasoning",
@@ -83,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     flag("--slots", "SLIM_SLOTS", "8", "visitors that the embedded student writes for at the same time", type=int)
     flag("--threads", "SLIM_THREADS", "0", "CPU threads of the embedded student, 0 = all cores", type=int)
-    flag("--data", "SLIM_DATA", "data", "folder for what the app keeps between starts (vectors of added domains)")
+    flag("--data", "SLIM_DATA", "data", "folder for what the app keeps between starts: votes, vectors of added domains")
     flag("--log-level", "SLIM_LOG_LEVEL", "WARNING", "DEBUG, INFO, WARNING or ERROR")
     return parser
 
@@ -91,6 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Build the services, then serve until interrupted."""
     from slim_app.errors import SlimError
+    from slim_app.reasoners.live_teacher import reach_of
     from slim_app.services import Settings, build_services
 
     logging.basicConfig(level=args.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
@@ -109,6 +126,8 @@ def main(args: argparse.Namespace) -> None:
         threads=args.threads,
         data=Path(args.data),
         ranker=args.ranker,
+        reach=reach_of(args.visitor_teachers == "on", args.host, os.environ),
+        usd_per_hour=args.machine_price,
     )
     services = None
     try:
@@ -154,6 +173,19 @@ def serve(services, host: str, port: int, block: bool = True):
     if block:
         page.block_thread()
     return page
+
+
+def _usd(text: str) -> float | None:
+    """An amount; None for an empty text: not known."""
+    if not text:
+        return None
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise argparse.ArgumentTypeError(f"“{text}” is no amount in USD, e.g. 0.40")
+    return amount
 
 
 def _beside_app(folder: str) -> Path:

@@ -11,9 +11,11 @@ from pathlib import Path
 from slim_app.domain import Domain, load_domains
 from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
+from slim_app.prices import MachinePrice
 from slim_app.reasoners import zerogpu
 from slim_app.reasoners.base import Reasoner
 from slim_app.reasoners.hf_students import needs_transformers
+from slim_app.reasoners.live_teacher import Reach
 from slim_app.recommenders.rankers import check_name
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.schema import ModelInfo, Shopper
@@ -44,6 +46,10 @@ class Settings:
     data: Path = Path("data")
     ranker: str = DEFAULT_RANKER
     """What ranks until a visitor or a client chooses; catalogues without it fall back on plain text matching."""
+    reach: Reach = "off"
+    """Which servers a visitor may name as a teacher (`reach_of`)."""
+    usd_per_hour: float | None = None
+    """What an hour of this machine costs; None where that is not known."""
 
 
 @dataclass
@@ -61,6 +67,11 @@ class Services:
     ranker: str = DEFAULT_RANKER
     student_card: str = ""
     """The shipped student's README, empty without one."""
+    data: Path = Path("data")
+    reach: Reach = "off"
+    teacher_url: str = ""
+    machine: MachinePrice | None = None
+    """What an hour costs of the machine that runs the embedded models."""
     warming: list[threading.Thread] = field(default_factory=list)
     """Threads that load and warm what the first visitor needs; to be joined before the process may end."""
 
@@ -116,7 +127,12 @@ def build_services(settings: Settings) -> Services:
     # on ZeroGPU only decorated functions have a GPU, and an encoder that takes milliseconds is not worth the queue
     encoder = TextEncoder(settings.encoder, "cpu" if zerogpu.active() else device)
     domains = load_domains(settings.domains, encoder, settings.data / "vectors")
-    services = Services(domains, encoder, slots=settings.slots, ranker=check_name(settings.ranker))
+    services = Services(
+        domains, encoder, slots=settings.slots, ranker=check_name(settings.ranker), data=settings.data,
+        reach=settings.reach, teacher_url=settings.teacher_url,
+    )  # fmt: skip
+    if settings.usd_per_hour is not None:
+        services.machine = MachinePrice(settings.usd_per_hour, f"this machine at ${settings.usd_per_hour:g} an hour")
     services.warm(encoder.load)  # its imports take seconds: beside the loading of the student and the page
     from slim_app.reasoners.recorded import from_shoppers
 

@@ -1,4 +1,4 @@
-"""The four endpoints through gradio_client and as MCP tools, and the app with a teacher or without a student."""
+"""The endpoints through gradio_client and as MCP tools, and the app with a teacher or without a student."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slim_app.rationale import format_rationale
 from tests.conftest import ROOT, App, start_app
 from tests.loopback import CUT, DONE, STALL, Loopback, answer, delta, error, finish, stream, usage
 
-ENDPOINTS = {"/recommend", "/rank", "/search_catalog", "/domains"}
+ENDPOINTS = {"/recommend", "/rank", "/compare", "/search_catalog", "/domains"}
 BOUGHT = ["G311", "G165", "G332"]
 TUNED = (ROOT / "assets/students/smollm2-135m/meta.json").is_file()
 KEY = "sk-Secret-0123456789"
@@ -113,6 +113,38 @@ def test_a_ranker_that_is_no_text_gets_a_sentence_too(client: Client) -> None:
     assert "Unknown ranker" in fails(client, "/recommend", history=BOUGHT, ranker=5)
 
 
+def test_compare_streams_both_writers_and_ends_with_what_they_share(client: Client) -> None:
+    states = list(client.submit(SAMPLE["history"], "games", ["recorded", "base"], "reasoning", 5, api_name="/compare"))
+    last = states[-1]
+    assert len(states) > 3 and all(state.keys() == last.keys() for state in states)
+    assert states[0]["comparison"] is None and (last["status"], last["blind"]) == ("done", False)
+    assert [(side["key"], side["writer"], side["kind"]) for side in last["sides"]] == [
+        ("A", "recorded", "recorded"), ("B", "base", "untuned" if TUNED else "live")
+    ]  # fmt: skip
+    assert last["sides"][0]["rationale"]["step1"] == SAMPLE["step1"] and last["sides"][1]["status"] == "finished"
+    recorded, base = last["comparison"]["sides"]
+    assert recorded["tokens_per_second"] is None and base["tokens_per_second"] > 0 and base["cost"] is None
+    assert recorded["held_out_rank"] >= 1 and len(base["top"]) == 5 and last["comparison"]["held_out"]
+    pair = last["comparison"]["pairs"][0]
+    assert 0 <= pair["top_shared"] <= 5 and -1 <= pair["cosine"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"history": []}, "The purchase history is empty"),
+        ({"writers": "student"}, "Choose two or three writers"),
+        ({"writers": "base, base"}, "Choose two or three writers"),
+        ({"writers": "base, ghost"}, "The writer “ghost” is not available here"),
+        ({"writers": {"a": 1}}, "Name the writers in a list"),
+        ({"ranker": "history"}, "reads no rationales"),
+        ({"k": 0}, "a whole number from 1 to 100"),
+    ],
+)
+def test_wrong_comparisons_get_a_sentence(client: Client, wrong: dict[str, Any], message: str) -> None:
+    assert message in fails(client, "/compare", **{"history": BOUGHT, **wrong})
+
+
 def test_search_rank_and_domains(client: Client) -> None:
     hits = client.predict("forza", limit=2, api_name="/search_catalog")
     assert len(hits) == 2 and all("Forza" in hit["title"] for hit in hits)
@@ -171,7 +203,7 @@ def used(app_url: str) -> dict[str, Any]:
 
 def test_the_endpoints_are_mcp_tools(used: dict[str, Any]) -> None:
     assert {name for tool in used["tools"] for name in ENDPOINTS if tool.name.endswith(name[1:])} == ENDPOINTS
-    assert len(used["tools"]) == 4 and all(len(tool.description) > 40 for tool in used["tools"])
+    assert len(used["tools"]) == len(ENDPOINTS) and all(len(tool.description) > 40 for tool in used["tools"])
     recommend = next(tool for tool in used["tools"] if tool.name.endswith("recommend"))
     assert set(recommend.inputSchema["properties"]) == {"history", "domain", "ranker", "k", "writer"}
     assert recommend.inputSchema["required"] == ["history"]

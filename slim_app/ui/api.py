@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
 
+from slim_app.compare import Run
+from slim_app.compare_state import sample_of
 from slim_app.errors import SlimError
 from slim_app.history import parse_history
 from slim_app.pipeline import explain, rank_rationale
 from slim_app.recommenders.rankers import choose_ranker, rankers_of
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
+from slim_app.ui.comparing import side_of
 
 MAX_SEARCH = 100
 MAX_RATIONALE_CHARS = 20_000
 
 
 def build(services: Services) -> None:
-    """Register `/recommend`, `/rank`, `/search_catalog` and `/domains` inside the current Blocks."""
+    """Register `/recommend`, `/rank`, `/compare`, `/search_catalog` and `/domains` inside the current Blocks."""
     first = next(iter(services.domains))
 
     def recommend(
@@ -76,6 +80,36 @@ def build(services: Services) -> None:
                 raise SlimError(f"The ranker “{ranker}” reads no rationale. Choose another one, or call `recommend`.")
             return rank_rationale(rationale, items, place, chosen, services.encoder, k).as_dict()
 
+    def compare(
+        history: list[str] | str, domain: str = first, writers: list[str] | str = "student, base",
+        ranker: str = DEFAULT_RANKER, k: int = 10,
+    ) -> Iterator[dict[str, Any]]:  # fmt: skip
+        """Let two or three writers reason about the same purchases, side by side, and compare what they wrote.
+
+        Args:
+            history: Purchases, oldest first: a JSON list of titles or ids, or text with one of them a line.
+            domain: Which catalogue to rank; `domains` lists them.
+            writers: Two or three of "student", "free" (student without the grammar), "base", "teacher", "recorded"
+                (the unchanged sample histories), where available: a list, or text with commas.
+            ranker: As in `recommend`, if it uses a rationale.
+            k: How many products of each list are compared, 1 to 100.
+
+        Returns:
+            One JSON object: `sides` (A, B, C: model, status, error, rationale, stats) and, when all have ended,
+            `comparison`: for each side form, grounding, speed, cost and list, for each pair what they share. What is
+            not known is null.
+        """
+        with _as_gradio_errors():
+            place = services.domain(domain)
+            items = parse_history(history, place.catalog)
+            sides = [side_of(services, writer, domain) for writer in _writers(writers)]
+            sample = sample_of(services.samples(domain), items)
+            chosen = choose_ranker(ranker, place)
+            held_out = sample.next if sample else ""
+            with closing(Run(sides, items, place, services.encoder, chosen, held_out, k).states()) as states:
+                for state in states:
+                    yield state.as_dict()
+
     def search_catalog(query: str, domain: str = first, limit: int = 10) -> list[dict[str, Any]]:
         """Find products of a catalogue by title, brand, category or id; typing errors are forgiven.
 
@@ -114,8 +148,17 @@ def build(services: Services) -> None:
 
     gr.api(recommend, api_name="recommend", concurrency_limit=services.slots, concurrency_id="reasoner")
     gr.api(rank, api_name="rank", concurrency_limit=4)
+    gr.api(compare, api_name="compare", concurrency_limit=services.slots, concurrency_id="reasoner")
     gr.api(search_catalog, api_name="search_catalog", queue=False)
     gr.api(domains, api_name="domains", queue=False)
+
+
+def _writers(given: object) -> list[str]:
+    """Ids of writers, each once."""
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list):
+        raise SlimError("Name the writers in a list, or in text with commas between them: student, base.")
+    return list(dict.fromkeys(str(name).strip() for name in names))
 
 
 class _as_gradio_errors:

@@ -41,8 +41,8 @@ def panel(value: str, elem_id: str, js: str | None = None) -> gr.HTML:
     return gr.HTML(value, elem_id=elem_id, elem_classes=["slim"], js_on_load=js, apply_default_css=False)
 
 
-def build(services: Services, signs: StopSigns) -> None:
-    """Lay out the tab inside the current Blocks and wire it."""
+def build(services: Services, signs: StopSigns) -> dict[str, Any]:
+    """Lay out the tab inside the current Blocks and wire it. Returns its parts, by name."""
     handlers, editor = Handlers(services, signs), HistoryEditor(services)
     first = next(iter(services.domains.values()))
     sample = first.shoppers[0] if first.shoppers else None
@@ -65,6 +65,7 @@ def build(services: Services, signs: StopSigns) -> None:
             c["ranking"] = panel(render.ranking(None), "ranking")
     c["lens"] = LensPanel(services, panel, FORWARD_CLICKS)
     _wire(c, handlers, editor, services)
+    return c
 
 
 def _history_column(c: dict[str, Any], services: Services, first, sample, items) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
+SHEETS = ("style.css", "compare.css")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 
@@ -46,7 +47,7 @@ def theme() -> gr.themes.Base:
 
 
 def style() -> str:
-    return (HERE / "style.css").read_text("utf-8")
+    return "".join((HERE / name).read_text("utf-8") for name in SHEETS)
 
 
 def script() -> str:

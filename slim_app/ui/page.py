@@ -5,8 +5,9 @@ from __future__ import annotations
 import gradio as gr
 
 from slim_app.services import Services, model_line
-from slim_app.ui import api, explain_page, words
+from slim_app.ui import api, compare_page, explain_page, words, words_compare
 from slim_app.ui.about import about
+from slim_app.ui.desks import Desks
 from slim_app.ui.escape import esc
 from slim_app.ui.signs import StopSigns
 
@@ -20,20 +21,23 @@ def build_page(services: Services) -> gr.Blocks:
         explain_page.panel(_header(services), "header")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(words.EXPLAIN_TAB, id="explain"):
-                explain_page.build(services, signs)
+                explain = explain_page.build(services, signs)
+            with gr.Tab(words_compare.TAB, id="compare") as compare_tab:
+                desks = compare_page.build(services, explain, compare_tab)
             with gr.Tab(words.ABOUT_TAB, id="about"):
                 explain_page.panel(about(services), "about")
         api.build(services)
-        page.unload(_leaver(signs))
+        page.unload(_leaver(signs, desks))
     page.queue(max_size=64, default_concurrency_limit=8)
     return page
 
 
-def _leaver(signs: StopSigns):
-    """A closed tab stops its own running jobs."""
+def _leaver(signs: StopSigns, desks: Desks):
+    """A closed tab stops its own running jobs, and what was kept for it is forgotten."""
 
     def leave(request: gr.Request) -> None:
         signs.stop(request.session_hash)
+        desks.leave(request.session_hash)
 
     return leave
 

@@ -73,12 +73,12 @@ def _sentences(sentences: Sequence[str], by_key: dict[str, list[Mention]], open_
         key = f"1.{number}"
         parts.append(
             f'<span class="seg" tabindex="0" data-seg="{key}">'
-            f"{_marked(sentence, by_key.get(key, ()))}{_caret(key, open_key)}</span>"
+            f"{marked(sentence, by_key.get(key, ()))}{caret(key, open_key)}</span>"
         )
     return f"<p>{' '.join(parts)}</p>"
 
 
-def _marked(sentence: str, mentions: Sequence[Mention]) -> str:
+def marked(sentence: str, mentions: Sequence[Mention]) -> str:
     """A sentence with its known names underlined, each followed by its icon."""
     out, position = "", 0
     for mention in mentions:
@@ -97,15 +97,16 @@ def _entries(step: int, texts: Sequence[str], by_key: dict[str, list[Mention]], 
     rows = []
     for number, text in enumerate(texts, start=1):
         key = f"{step}.{number}"
-        mark = "".join(_mark(mention) for mention in by_key.get(key, ()))
+        marks = "".join(mark(mention) for mention in by_key.get(key, ()))
         rows.append(
             f'<li class="seg" tabindex="0" data-seg="{key}">'
-            f'<span class="said">{bdi(text)}{_caret(key, open_key)}</span>{mark}</li>'
+            f'<span class="said">{bdi(text)}{caret(key, open_key)}</span>{marks}</li>'
         )
     return f"<ol>{''.join(rows)}</ol>"
 
 
-def _mark(mention: Mention) -> str:
+def mark(mention: Mention) -> str:
+    """Icon and words of what became of a name."""
     icon, label = words.MARKS[mention.status]
     title = mention.match
     if mention.status == "near":
@@ -113,7 +114,8 @@ def _mark(mention: Mention) -> str:
     return f'<span class="mark {mention.status}" title="{esc(title)}"><i aria-hidden="true">{icon}</i> {label}</span>'
 
 
-def _caret(key: str, open_key: str) -> str:
+def caret(key: str, open_key: str) -> str:
+    """The blinking mark behind the segment that is being written."""
     return '<span class="caret" aria-hidden="true"></span>' if key == open_key else ""
 
 
