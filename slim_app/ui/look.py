@@ -27,6 +27,8 @@ def theme() -> gr.themes.Base:
         block_border_width="0px",
         block_shadow="none",
         block_label_background_fill="transparent",
+        block_info_text_color="#56616f",
+        block_info_text_color_dark="#a7b1bd",
         checkbox_label_background_fill="transparent",
         checkbox_label_background_fill_selected="#e6eef5",
         checkbox_label_background_fill_selected_dark="#22303d",
