@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from slim_app.recommenders.index import FaissIndex
 from training.recommender.start import start_from_text
 
 K, HISTORY, TEXT, WARM_UP = 10, 10, 128, 3
-COLUMNS = ("model", "exact", "faiss")
 SEGMENTS = {"pooled": 1, "late": 11}
 """Vectors of a rationale for each ranker: one, or one for each segment."""
 NOTE = (
@@ -75,18 +75,18 @@ def measure(items: int, users: int, seed: int) -> dict:
         if index is None:  # both rankers have the same items
             seconds, index = timed(FaissIndex, ready.item_vectors.numpy())
             figures["index_built_s"] = round(seconds, 1)
-        took, recall = [], []
+        people = []
         for _ in range(WARM_UP + users):
             near = np.flatnonzero(cluster == cluster[draw.integers(items)])
             history = near[draw.integers(len(near), size=HISTORY)]
-            rationale = vectors[near[draw.integers(len(near), size=segments)]]
-            model_s, _ = timed(queries_of, ready, history, rationale)
-            exact_s, wanted = timed(every, ready, history, rationale)
-            faiss_s, found = timed(nearest, ready, index, history, rationale)
-            took.append((model_s, exact_s, faiss_s))
-            recall.append(len(np.intersect1d(wanted, found)) / K)
-        columns = 1000 * np.array(took[WARM_UP:]).T
-        figures[ranker] = {f"{name}_ms": spread(values) for name, values in zip(COLUMNS, columns, strict=True)}
+            people.append((history, vectors[near[draw.integers(len(near), size=segments)]]))
+        # one way after the other: the threads of PyTorch and of FAISS would wait for each other
+        ways = {"model": partial(queries_of, ready), "exact": partial(every, ready),
+                "faiss": partial(nearest, ready, index)}  # fmt: skip
+        found = {name: [timed(way, *person) for person in people][WARM_UP:] for name, way in ways.items()}
+        both = zip(found["exact"], found["faiss"], strict=True)
+        recall = [len(np.intersect1d(exact, near)) / K for (_, exact), (_, near) in both]
+        figures[ranker] = {f"{name}_ms": spread([1000 * seconds for seconds, _ in found[name]]) for name in ways}
         figures[ranker] |= {"recall@10": round(float(np.mean(recall)), 4), "recall@10_min": min(recall)}
     return figures
 
@@ -110,7 +110,7 @@ def timed(work: Callable[..., Any], *args: Any, **values: Any) -> tuple[float, A
     return time.perf_counter() - begun, result
 
 
-def spread(values: np.ndarray) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
     """Median and 95th percentile."""
     return {"median": round(float(np.median(values)), 3), "p95": round(float(np.percentile(values, 95)), 3)}
 
