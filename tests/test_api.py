@@ -55,6 +55,8 @@ def fails(client: Client, endpoint: str, **arguments: Any) -> str:
 
 
 def test_recommend_streams_whole_states_and_ends_with_the_answer(client: Client) -> None:
+    # texts that are written side by side share batches, whose rounding may change them: the engine's warm-up ends first
+    client.predict(BOUGHT[:1], "games", "reasoning", 5, api_name="/recommend")
     states = list(client.submit(BOUGHT, "games", "reasoning", 5, api_name="/recommend"))
     last = states[-1]
     assert len(states) > 3 and all(state.keys() == last.keys() for state in states)

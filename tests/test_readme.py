@@ -27,7 +27,8 @@ def test_snippets_run_as_printed(snippet: str, app_url: str) -> None:
 
 
 def test_there_is_a_snippet_for_every_endpoint() -> None:
-    assert all(f'api_name="/{name}"' in README for name in ("recommend", "rank", "search_catalog", "domains"))
+    endpoints = ("recommend", "rank", "compare", "search_catalog", "domains")
+    assert all(f'api_name="/{name}"' in README for name in endpoints)
 
 
 def flags_of(module: str) -> set[str]:
