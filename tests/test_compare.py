@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import pytest
 from conftest import TINY, FakeEncoder, make_domain
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from slim_app.compare import Run
 from slim_app.compare_state import CompareState, Side, sample_of
@@ -21,7 +19,6 @@ from slim_app.reasoners.recorded import Recorded
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.text_match import get_ranker
 from slim_app.schema import ModelInfo, RunStats, Shopper
-from slim_app.text_diff import MOST_WORDS, diff_steps, diff_words
 from tests.writers import CRASH, GOOD, OTHER, STALL, Scripted, comparing
 
 HISTORY = [TINY[0], TINY[6]]
@@ -277,35 +274,3 @@ def test_prices_are_known_or_none() -> None:
     assert known.usual == pytest.approx((1000 + 2000) / 1e6) and known.most == pytest.approx((1500 + 5120) / 1e6)
     assert (unknown.usual, unknown.most) == (None, None) and "not known" in unknown.source
     assert estimate("x", 50, None).answer_tokens == 50
-
-
-# ---- words ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_diff_by_hand() -> None:
-    assert diff_words("You like fast cars.", "You like calm games.") == (
-        ("equal", "You like "), ("delete", "fast"), ("insert", "calm"), ("equal", " "), ("delete", "cars"),
-        ("insert", "games"), ("equal", "."),
-    )  # fmt: skip
-    steps = diff_steps(parse(GOOD), parse(OTHER))
-    assert list(steps) == [1, 2, 3] and ("delete", "racing") in steps[1]
-    assert diff_words("<b>", "<i>") == (("equal", "<"), ("delete", "b"), ("insert", "i"), ("equal", ">")), "data"
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.text(max_size=60), st.text(max_size=60))
-def test_a_diff_gives_both_texts_back(first: str, second: str) -> None:
-    pieces = diff_words(first, second)
-    assert "".join(text for op, text in pieces if op != "insert") == first
-    assert "".join(text for op, text in pieces if op != "delete") == second
-    assert all(text for _, text in pieces)
-
-
-def test_long_texts_are_compared_as_wholes_in_little_time() -> None:
-    long = "a b " * MOST_WORDS
-    start = time.monotonic()
-    assert [op for op, _ in diff_words(long, long[:-4] + "c")] == ["delete", "insert"]
-    assert diff_words(long, long) == (("equal", long),)
-    near = "a b " * (MOST_WORDS // 4)
-    diff_words(near, "b a " * (MOST_WORDS // 4))
-    assert time.monotonic() - start < 2
