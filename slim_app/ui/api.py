@@ -17,6 +17,7 @@ from slim_app.recommenders.rankers import choose_ranker, rankers_of
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
 from slim_app.ui.comparing import side_of
+from slim_app.ui.faults import as_gradio_errors
 
 MAX_SEARCH = 100
 MAX_RATIONALE_CHARS = 20_000
@@ -44,7 +45,7 @@ def build(services: Services) -> None:
         Returns:
             One JSON object: rationale, recommendations with evidence, grounding, stats, model, notices.
         """
-        with _as_gradio_errors():
+        with as_gradio_errors():
             place = services.domain(domain)
             chosen = choose_ranker(ranker, place)
             items = parse_history(history, place.catalog)
@@ -70,7 +71,7 @@ def build(services: Services) -> None:
         Returns:
             The same JSON object as `recommend`.
         """
-        with _as_gradio_errors():
+        with as_gradio_errors():
             place = services.domain(domain)
             if not isinstance(rationale, str) or len(rationale) > MAX_RATIONALE_CHARS:
                 raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE_CHARS:,} characters.")
@@ -99,7 +100,7 @@ def build(services: Services) -> None:
             `comparison`: for each side form, grounding, speed, cost and list, for each pair what they share. What is
             not known is null.
         """
-        with _as_gradio_errors():
+        with as_gradio_errors():
             place = services.domain(domain)
             items = parse_history(history, place.catalog)
             sides = [side_of(services, writer, domain) for writer in _writers(writers)]
@@ -121,7 +122,7 @@ def build(services: Services) -> None:
         Returns:
             Hits, best first: id, title, brand, category, score (0 to 100).
         """
-        with _as_gradio_errors():
+        with as_gradio_errors():
             catalog = services.domain(domain).catalog
             if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 1 <= limit <= MAX_SEARCH:
                 raise SlimError(f"limit is how many hits to return: a whole number from 1 to {MAX_SEARCH}.")
@@ -159,14 +160,3 @@ def _writers(given: object) -> list[str]:
     if not isinstance(names, list):
         raise SlimError("Name the writers in a list, or in text with commas between them: student, base.")
     return list(dict.fromkeys(str(name).strip() for name in names))
-
-
-class _as_gradio_errors:
-    """A SlimError's words reach the client as they are; nothing else about the fault does."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if isinstance(error, SlimError):
-            raise gr.Error(str(error), print_exception=False) from None
