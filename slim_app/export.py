@@ -10,7 +10,7 @@ from slim_app.schema import State
 
 COLUMNS = (
     "rank", "id", "title", "brand", "category", "score",
-    "evidence_step", "evidence", "evidence_similarity", "rank_without_evidence",
+    "evidence_step", "evidence", "evidence_similarity", "rank_without_evidence", "rank_sequence", "rank_reasoning",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters that make a cell a formula (OWASP, CSV Injection), their full-width forms included."""
@@ -32,7 +32,8 @@ def to_csv(state: State) -> str:
         if evidence:
             without = "" if evidence.rank_without is None else evidence.rank_without
             because = (evidence.step, evidence.text, evidence.similarity, without)
-        row = (rec.rank, rec.id, rec.title, rec.brand, rec.category, rec.score, *because)
+        sides = ("" if rank is None else rank for rank in (rec.rank_sequence, rec.rank_reasoning))
+        row = (rec.rank, rec.id, rec.title, rec.brand, rec.category, rec.score, *because, *sides)
         table.writerow([safe_cell(value) for value in row])
     return out.getvalue()
 

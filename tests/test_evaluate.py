@@ -1,6 +1,8 @@
 """Trained folders → the report: figures that training measured, too, hand-made ones, and the tables."""
 
-from __future__ import annotations
+from __future__ import json
+
+import annotations
 
 import numpy as np
 import pytest
@@ -155,6 +157,11 @@ def test_main_writes_the_report_and_the_tables_stand_beside_the_paper(toys, caps
     assert "0.5810" in text and "tokens estimated, no usage recorded" in text and "5,540" in text
     cells = {line.count("|") - line.count("\\|") for line in text.split("\n\n")[1].splitlines()}
     assert len(cells) == 1  # a name with a bar in it does not break the table
+    assert "Simulated" not in text
+    made = json.loads(out.read_text("utf-8"))
+    out.write_text(json.dumps(made | {"dataset": made["dataset"] | {"simulated": True}}), "utf-8")
+    tables_markdown.main([str(out)])
+    assert "Simulated purchases" in capsys.readouterr().out
     out.write_text("[]", "utf-8")
     with pytest.raises(SystemExit, match=r"is no report of training\.evaluate"):
         tables_markdown.main([str(out)])

@@ -21,7 +21,7 @@ STATE = State(
     (
         Recommendation(1, "G1", "Gran Turismo 7, “PS5”", 0.8123, "Sony", "Racing", WINNER),
         Recommendation(2, "G2", "任天堂 🎮", 0.5, evidence=ALONE),
-        Recommendation(3, "G3", "Plain", -0.25),
+        Recommendation(3, "G3", "Plain", -0.25, rank_sequence=12, rank_reasoning=1),
     ),
     (Mention("3.1", "B", "product", "missing"), Mention("2.1", "A", "brand", "history", "A", 1.0)),
     RunStats(tokens=3, seconds=2.0, first_token_seconds=1.0, finish_reason="stop"),
@@ -35,11 +35,12 @@ STATE = State(
 def test_csv_parses_back():
     rows = list(csv.DictReader(io.StringIO(to_csv(STATE))))
     assert list(rows[0].values()) == [
-        "1", "G1", "Gran Turismo 7, “PS5”", "Sony", "Racing", "0.8123", "3", WINNER.text, "0.5", "7",
+        "1", "G1", "Gran Turismo 7, “PS5”", "Sony", "Racing", "0.8123", "3", WINNER.text, "0.5", "7", "", "",
     ]  # fmt: skip
     assert rows[1]["title"] == "任天堂 🎮"
     assert (rows[1]["evidence"], rows[1]["evidence_step"], rows[1]["rank_without_evidence"]) == ("Lamp", "0", "")
     assert (rows[2]["score"], rows[2]["evidence"]) == ("-0.25", "")
+    assert (rows[2]["rank_sequence"], rows[2]["rank_reasoning"]) == ("12", "1")
     assert len(rows) == 3
 
 
@@ -55,7 +56,8 @@ def test_cells_that_would_run_as_formulas_are_quoted(start):
 
 def test_csv_of_nothing_is_its_header():
     assert to_csv(State("failed")).splitlines() == [
-        "rank,id,title,brand,category,score,evidence_step,evidence,evidence_similarity,rank_without_evidence"
+        "rank,id,title,brand,category,score,evidence_step,evidence,evidence_similarity,rank_without_evidence,"
+        "rank_sequence,rank_reasoning"
     ]
 
 

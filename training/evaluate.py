@@ -138,8 +138,8 @@ def evaluate(args: argparse.Namespace, encoder: TextEncoder | None = None) -> di
         "made_by": "training.evaluate",
         "dataset": {
             "name": dataset.name, "users": len(sequences.users), "items": sequences.n_items,
-            "interactions": len(sequences.flat), "items_sha256": ids_digest(list(dataset.items)),
-            "sequences_sha256": opener.sequences_sha256,
+            "interactions": len(sequences.flat), "simulated": dataset.simulated,
+            "items_sha256": ids_digest(list(dataset.items)), "sequences_sha256": opener.sequences_sha256,
         },
         "position": "test", "candidate_seeds": list(SEEDS), "prompt_version": PROMPT_VERSION, "note": args.note,
         "common_users": args.common_users, "popularity": reporter.catalogue(),

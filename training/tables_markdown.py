@@ -50,6 +50,8 @@ def _head(report: Mapping[str, Any]) -> str:
         same = (data["users"], data["items"], data["interactions"]) == paper.SAMPLE.get(data["name"])
         text += ". The paper's users" if same and not report["common_users"] else (
             ". Other users than the paper's: compare differences, not values")
+    if data["simulated"]:
+        text += ". Simulated purchases: nothing can be concluded about people"
     return text + "."
 
 

@@ -33,6 +33,9 @@ run training.evaluate_rationales --data "$out/shoppers" --teacher "$out/teacher-
     --writer "student=$out/student.jsonl" --writer "base=$out/base.jsonl" --cache "$out/vectors" \
     --out "$out/rationales.json" --note "smoke test: nothing to conclude"
 
+run training.simulate_shoppers --domain assets/domains/games --out "$out/simulated" --shoppers 150
+run training.train_recommender --data "$out/simulated" --backbone sasrec --variant gated --epochs 1 \
+    --rationales "$out/simulated/rationales.jsonl" --cache "$out/vectors" --out "$out/demo-recommender"
 run training.train_recommender --data "$out/shoppers" --backbone sasrec --variant gated --epochs 2 --test \
     --rationales "$out/teacher.jsonl" --missing none --cache "$out/vectors" --out "$out/recommender"
 run training.evaluate --data "$out/shoppers" --run "gated=$out/recommender" --against "gated:popularity" \
