@@ -1,8 +1,8 @@
 """Trained folders → the report: figures that training measured, too, hand-made ones, and the tables."""
 
-from __future__ import json
+from __future__ import annotations
 
-import annotations
+import json
 
 import numpy as np
 import pytest
