@@ -46,7 +46,8 @@ catalogue.</li>
 <li>Recorded rationales were written in advance by a large model that knew each sample shopper’s next purchase: they
 show what a teacher’s reasoning looks like, and prove nothing about its accuracy.</li>
 <li>The sample shoppers are invented; the product names are real. Nothing here is an offer or a price.</li>
-<li>What you enter stays in this session’s memory and is forgotten when you leave.</li>
+<li>What you enter stays in this session’s memory and is forgotten when you leave; a vote keeps it only where you say
+so.</li>
 </ul>
 """
 
@@ -65,8 +66,9 @@ def about(services: Services) -> str:
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts)
     return (
         f'<div class="about">{HOW}<h2>Running here</h2><dl>{rows}</dl>{_card(services)}'
-        f"<h2>The exact prompts</h2><p>At most {MAX_NEW_TOKENS} new tokens, greedy: the same purchases always give the "
-        f"same text. {esc('{history}')} stands for the purchases.</p>"
+        f"<h2>The exact prompts</h2><p>At most {MAX_NEW_TOKENS} new tokens, greedy: the same purchases give the same "
+        "text, except that words of nearly equal probability may change places while the model writes for others, too. "
+        f"{esc('{history}')} stands for the purchases.</p>"
         f"<h3>To the student</h3><pre>{esc(STUDENT_TEMPLATE)}</pre>"
         f"<h3>To the teacher</h3><pre>{esc(TEACHER_TEMPLATE)}</pre>"
         "<h2>Source</h2><p>An open implementation of “Can Small Language Models be Good Reasoners for Sequential "
