@@ -200,6 +200,8 @@ def test_rates_rise_then_fall(tiny, dataset, tmp_path):
         args.steps, args.decay = 100, 0.4
         rates = [learning_rate(step, args) for step in range(100)]
         assert max(rates) == pytest.approx(args.lr) and rates[0] < args.lr and 0 < rates[-1] < 0.1 * args.lr
+    args.decay = 0.0
+    assert {learning_rate(step, args) for step in range(args.warmup, 100)} == {args.lr}
 
 
 def test_a_lost_loss_and_an_unknown_target_have_words(tiny, dataset, tmp_path):

@@ -42,7 +42,7 @@ def learning_rate(step: int, args: argparse.Namespace) -> float:
     progress = (step - args.warmup) / max(1, args.steps - args.warmup)
     if args.schedule == "cosine":
         return args.lr * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
-    return args.lr * min(1.0, (1 - progress) / args.decay + 0.02)
+    return args.lr * min(1.0, (1 - progress) / max(args.decay, 1e-9) + 0.02)  # --decay 0: constant to the end
 
 
 class Trainer:
