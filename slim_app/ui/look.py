@@ -7,7 +7,8 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
-SHEETS = ("style.css", "compare.css")
+SHEETS = ("style.css", "compare.css", "guide.css")
+SCRIPTS = ("page.js", "guide.js")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 
@@ -53,5 +54,5 @@ def style() -> str:
 
 
 def script() -> str:
-    """The page's script as a <script> element for the document head."""
-    return f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>"
+    """The page's scripts as <script> elements for the document head."""
+    return "".join(f"<script>{(HERE / name).read_text('utf-8')}</script>" for name in SCRIPTS)

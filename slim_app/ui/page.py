@@ -9,6 +9,7 @@ from slim_app.ui import api, compare_page, explain_page, words, words_compare
 from slim_app.ui.about import about
 from slim_app.ui.desks import Desks
 from slim_app.ui.escape import esc
+from slim_app.ui.guide import guide
 from slim_app.ui.signs import StopSigns
 
 
@@ -21,6 +22,7 @@ def build_page(services: Services) -> gr.Blocks:
         explain_page.panel(_header(services), "header")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(words.EXPLAIN_TAB, id="explain"):
+                explain_page.panel(guide(), "guide")
                 explain = explain_page.build(services, signs)
             with gr.Tab(words_compare.TAB, id="compare") as compare_tab:
                 desks = compare_page.build(services, explain, compare_tab)

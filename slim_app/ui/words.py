@@ -157,3 +157,15 @@ UNTUNED_NOTE = (
 NO_MODEL_HERE = "No model runs here: recorded examples only"
 MODEL_CARD = "The student’s model card"
 THEME_BUTTON = "Switch between light and dark"
+
+GUIDE_LABEL = "A first look in three steps"
+GUIDE = {
+    "run": f"<b>Press “{RUN}”.</b> A sample shopper’s purchases are there already.",
+    "point": "<b>Point at a product</b> of the list, or tap it: the sentence that put it there lights up.",
+    "change": "<b>Strike a sentence out:</b> the list moves at once, and says how.",
+}
+GUIDE_OVER = (
+    "<b>That is the idea:</b> the text is not told afterwards, it ranks. Now try purchases of your own, or set "
+    "teacher and student side by side under “Compare”."
+)
+GUIDE_CLOSE = "Hide this"
