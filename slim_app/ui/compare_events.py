@@ -23,6 +23,12 @@ NO_READERS = ("history", "sequence")
 SAVE = """(file) => { if (!file) return; const a = document.createElement('a');
   a.href = file.url; a.download = file.orig_name || ''; document.body.append(a); a.click(); a.remove(); }"""
 
+FOLLOW = """() => { const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const show = () => document.querySelector('#compare-heads:has(section)')
+    ?.scrollIntoView({ behavior: calm ? 'auto' : 'smooth' });
+  setTimeout(show, 500); }"""
+"""Brings the writers to the top of the window when they begin."""
+
 
 def wire(
     c: dict[str, Any], handlers: CompareHandlers, ballots: Ballots, explain: dict[str, Any], tab: gr.Tab
@@ -141,6 +147,7 @@ def _wire_runs(c: dict[str, Any], handlers: CompareHandlers, services: Services,
     inputs = [c["history"], c["domain"], explain["own"]]
     inputs += [c[n] for n in ("writers", "ranker", "k", "blind", "diff", "url", "model", "key")]
     c["run"].click(run, inputs, parts, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE)
+    c["run"].click(None, None, None, js=FOLLOW, api_visibility="private")
     c["stop"].click(stop_all, None, None, queue=False, **PRIVATE)
     c["heads"].click(stop_one, None, None, queue=False, **PRIVATE)
     c["diff"].input(show_diff, [c["diff"]], [c["steps"]], queue=False, **PRIVATE)

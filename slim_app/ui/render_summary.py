@@ -40,7 +40,8 @@ def summary(state: CompareState | None, total: int = 0) -> str:
     many = len(state.sides) > 2
     pairs = "".join(_pair(pair, found.k, many) for pair in found.pairs) if found else _frames(state)
     kind = "pairs folded" if many else "pairs"
-    return f'<section class="glance"><h3>{said.SUMMARY}</h3>{error}{table}<div class="{kind}">{pairs}</div></section>'
+    body = f'<div class="glance-body">{table}<div class="{kind}">{pairs}</div></div>'
+    return f'<section class="glance"><h3>{said.SUMMARY}</h3>{error}{body}</section>'
 
 
 def _cell(name: str, side: SideState, found: Summary | None, state: CompareState, total: int) -> str:
