@@ -105,7 +105,7 @@ SHARE_LISTS = "What they share, and what only one of them names"
 NONE = "none"
 LISTS = "The first {k} products of each"
 
-BALLOT = ("Which one is better?", "Vote at any time, also while they write. One vote a comparison.")
+BALLOT = ("Which one is better?", "Between two writers, at any time, also while they write. One vote a comparison.")
 VERDICTS = {"A": "A is better", "B": "B is better", "tie": "Equally good", "both_bad": "Both are bad"}
 COMMENT_LABEL = "Why? (optional)"
 KEEP_LABEL = "Keep my purchases and both texts with the vote (others can export them)"
