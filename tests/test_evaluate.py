@@ -9,7 +9,7 @@ import pytest
 from evaluated_toys import ENCODER, trained_toys
 from toy_world import ITEMS, USERS, world
 
-from training import evaluate, tables_markdown
+from training import evaluate, paper, tables_markdown
 from training.dataset import read_dataset
 from training.metrics import ndcg
 from training.next_item import make_case, rank_targets
@@ -135,6 +135,46 @@ def test_every_block_says_its_protocol_and_groups_cover_all_users(report):
         norm = ndcg(np.arange(1, 11), 10).sum()
         assert beyond["epc@10_101"]["mean"] <= accuracy["ndcg@10"]["mean"] / 100 / norm + 1e-4
     assert "Elliot" in run["beyond_accuracy"]["protocol"]
+
+
+def test_intervals_of_groups_are_over_their_users(toys, report):
+    walks = read_dataset(toys.data).sequences
+    sparsest = sorted(walks, key=lambda user: len(walks[user]))[: -(-USERS // 5)]
+    stored = [np.load(toys.folder / f"id-{seed}" / "test_ranks.npz") for seed in (0, 1)]
+    chosen = [[one["users"].tolist().index(user) for user in sparsest] for one in stored]
+    values = [ndcg(one["sampled"][rows], 10) * 100 for one, rows in zip(stored, chosen, strict=True)]
+    values = np.mean(values, axis=(0, 2))
+    half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
+    group = report["runs"]["id"]["sparsity"]["groups"][0]
+    assert group["users"] == len(sparsest)
+    expected = [values.mean() - half, values.mean() + half]
+    assert group["interval_95"]["101"]["ndcg@10"] == pytest.approx(expected, abs=0.006)
+
+
+def test_cases_hold_ranks_of_users_of_all_groups_and_name_nobody(toys, report):
+    block, stored = report["cases"], np.load(toys.folder / "text" / "test_ranks.npz")
+    people = block["users"]
+    assert [p["group"] for p in people] == [f"G{g}" for g in range(1, 6) for _ in range(4)]
+    assert [p["purchases"] for p in people] == sorted(p["purchases"] for p in people)
+    assert set(block["ranks"]) == set(report["runs"])
+    assert all(len(ranks[where]) == 20 for ranks in block["ranks"].values() for where in ("101", "full"))
+    assert set(block["ranks"]["text"]["full"]) <= set(stored["full"].astype(float))
+    dataset = read_dataset(toys.data)
+    walks = list(dataset.sequences.values())
+    bought = [sum(walk[-1] in set(other[:-2]) for other in walks) for walk in walks]
+    known = {(len(walk), count) for walk, count in zip(walks, bought, strict=True)}
+    assert all((p["purchases"], p["target_interactions"]) in known for p in people)
+    text = json.dumps(block)
+    assert "Title" not in text and not [user for user in dataset.sequences if f'"{user}"' in text]
+
+
+def test_the_paper_stands_in_the_report_beside_what_it_compares_with(report):
+    found = report["paper"]
+    assert found["runs"]["text"]["row"] == "none slim" and set(found["runs"]) == {"id", "text"}
+    assert found["runs"]["text"]["accuracy"]["ndcg@10"] == {"mean": 21.99, "sd": 0.22}
+    assert found["runs"]["id"]["beyond_accuracy"] == {"efd@10": 0.5810, "epc@10": 0.0511}
+    assert not found["same_users"] and "Table 8" in found["protocol"]
+    assert paper.beside({"name": "movielens", "users": 1, "items": 1, "interactions": 1}, report["runs"], False) == {}
 
 
 def test_main_writes_the_report_and_the_tables_stand_beside_the_paper(toys, capsys, monkeypatch):

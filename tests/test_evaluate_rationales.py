@@ -113,6 +113,7 @@ def test_a_report_whose_answer_is_known(data, tmp_path):
     assert teacher["ranking"]["late interaction"]["full"]["hr@10"] == 100
     assert teacher["quality"]["products_catalogue"] == pytest.approx(0.2)
     assert teacher["quality"]["top10_overlap_with_teacher"] == 1
+    assert teacher["quality_interval_95"]["top10_overlap_with_teacher"] == [1, 1]  # all users alike
     assert student["quality"]["repeats_history"] == 1  # it names the first purchase
     assert report["writers"]["silent"]["ranking"]["late interaction"]["101"]["hr@20"] == 0  # a constant finds nothing
     assert report["writers"]["silent"]["quality"]["valid"] == 0

@@ -20,10 +20,12 @@ from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
 from slim_app.prompts import PROMPT_VERSION
 from slim_app.recommenders.checkpoint import ids_digest
+from training import paper
 from training.costs import student_cost, teacher_cost
 from training.dataset import Dataset, read_dataset
 from training.next_item import SEEDS
 from training.recommender.baselines import BASELINES, by_popularity, by_text
+from training.recommender.cases import cases
 from training.recommender.evaluate import make_task
 from training.recommender.folders import Found, Opener, digest, parse_runs
 from training.recommender.report import K, Reporter, compare
@@ -134,7 +136,7 @@ def evaluate(args: argparse.Namespace, encoder: TextEncoder | None = None) -> di
         log.info("%s: %d runs, %d users", name, len(folders), len(found[name].users))
     if args.common_users:
         found = common(found)
-    return {
+    report = {
         "made_by": "training.evaluate",
         "dataset": {
             "name": dataset.name, "users": len(sequences.users), "items": sequences.n_items,
@@ -145,8 +147,9 @@ def evaluate(args: argparse.Namespace, encoder: TextEncoder | None = None) -> di
         "common_users": args.common_users, "popularity": reporter.catalogue(),
         "runs": {name: _said(reporter.run(one), args.teacher) for name, one in found.items()},
         "significance": [compare(first, others, found, sequences.users) for first, others in pairs],
-        "cost": cost,
+        "cost": cost, "cases": cases(found, sequences, reporter.counts, reporter.bins),
     }  # fmt: skip
+    return report | {"paper": paper.beside(report["dataset"], report["runs"], args.common_users)}
 
 
 def _said(run: dict[str, Any], teacher: Path | None) -> dict[str, Any]:

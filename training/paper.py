@@ -1,5 +1,6 @@
 """What the paper reports: Y. Wang et al., Can Small Language Models be Good Reasoners for Sequential Recommendation?,
-WWW 2024 (doi 10.1145/3589334.3645671, arXiv 2403.04260). Only `training.tables_markdown` reads it, to print it beside.
+WWW 2024 (doi 10.1145/3589334.3645671, arXiv 2403.04260). `training.evaluate` puts it into its report, beside the runs
+that it compares with; `training.tables_markdown` prints it there.
 
 Protocol of Tables 1 and 2: test = last item, 101 candidates, mean ± sd of 5 runs, x 100. Table 8 does not say which
 lists it is of. One relevant item a user bounds EPC@10 by NDCG@10 / Σ disc(r) = NDCG@10 / 4.544, and 0.0690 is 0.3135 /
@@ -8,9 +9,16 @@ lists it is of. One relevant item a user bounds EPC@10 by NDCG@10 / Σ disc(r) =
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 TITLE = "Wang et al., WWW 2024"
 SAMPLE = {"games": (3000, 9647, 26222)}
 """Users, items and interactions of the sample that is the paper's own; other datasets are other samples."""
+PROTOCOL = (
+    "Tables 1, 2: test = last item, 101 candidates, mean and standard deviation of 5 runs, x 100; Table 8: EFD@10 and "
+    "EPC@10, its lists unnamed, by their size those of 101 candidates; Table 3: seconds for one rationale"
+)
 DATASETS = ("games", "food", "home")
 METRICS = ("ndcg@10", "hr@10", "hr@20")
 
@@ -59,3 +67,42 @@ def accuracy(backbone: str, row: str, dataset: str) -> dict[str, tuple[float, fl
             values = [float(value) for value in blocks[DATASETS.index(dataset)].split()]
             return dict(zip(METRICS, zip(values[::2], values[1::2], strict=True), strict=True))
     return None
+
+
+def same_users(dataset: Mapping[str, Any]) -> bool:
+    """True for a dataset (as in the report of `training.evaluate`) that is the paper's own sample."""
+    return (dataset["users"], dataset["items"], dataset["interactions"]) == SAMPLE.get(dataset["name"])
+
+
+def row_of(run: Mapping[str, Any]) -> str | None:
+    """Which row of the paper's tables a run compares with; None for what the paper does not have."""
+    if run["variant"] in ("id", "plus"):
+        return run["variant"]
+    if run["variant"] not in ("fused", "text") or run["ranker"] != "pooled":
+        return None
+    steps = tuple(run["steps"])
+    if steps == (1, 2, 3):
+        return "slim-" if run["rationales"]["writer"] == "teacher" else "slim"
+    return f"step{steps[0]}" if run["variant"] == "text" and len(steps) == 1 else None
+
+
+def beside(dataset: Mapping[str, Any], runs: Mapping[str, Mapping[str, Any]], common_users: bool) -> dict[str, Any]:
+    """For the report: the paper's figures of each run that it has, and its times; empty for other datasets."""
+    name = dataset["name"]
+    if name not in DATASETS:
+        return {}
+    found = {}
+    for run_name, run in runs.items():
+        key = run.get("backbone", ""), row_of(run) or ""
+        theirs = accuracy(*key, name)
+        if theirs:
+            beyond = TABLE_8.get(key, {}).get(name, ())
+            found[run_name] = {
+                "row": " ".join(key),
+                "accuracy": {metric: {"mean": mean, "sd": sd} for metric, (mean, sd) in theirs.items()},
+                "beyond_accuracy": dict(zip(("efd@10", "epc@10"), beyond, strict=False)),
+            }
+    return {
+        "title": TITLE, "protocol": PROTOCOL, "same_users": same_users(dataset) and not common_users, "runs": found,
+        "seconds_per_rationale": TABLE_3,
+    }  # fmt: skip

@@ -19,18 +19,6 @@ SHOWN = {"ndcg@10": "NDCG@10", "hr@10": "HR@10", "hr@20": "HR@20"}
 NONE = "–"
 
 
-def paper_row(run: Mapping[str, Any]) -> str | None:
-    """Which row of the paper's tables a run compares with; None for what the paper does not have."""
-    if run["variant"] in ("id", "plus"):
-        return run["variant"]
-    if run["variant"] not in ("fused", "text") or run["ranker"] != "pooled":
-        return None
-    steps = tuple(run["steps"])
-    if steps == (1, 2, 3):
-        return "slim-" if run["rationales"]["writer"] == "teacher" else "slim"
-    return f"step{steps[0]}" if run["variant"] == "text" and len(steps) == 1 else None
-
-
 def tables(report: Mapping[str, Any]) -> str:
     """All tables of a report."""
     parts = [_head(report), _accuracy(report), _beyond(report), _sparsity(report), _significance(report), _cost(report)]
@@ -47,8 +35,7 @@ def _head(report: Mapping[str, Any]) -> str:
     if report["common_users"]:
         text += f"; the {next(iter(runs))['users']:,} users whom all runs can rank for"
     if data["name"] in paper.DATASETS:
-        same = (data["users"], data["items"], data["interactions"]) == paper.SAMPLE.get(data["name"])
-        text += ". The paper's users" if same and not report["common_users"] else (
+        text += ". The paper's users" if paper.same_users(data) and not report["common_users"] else (
             ". Other users than the paper's: compare differences, not values")
     if data["simulated"]:
         text += ". Simulated purchases: nothing can be concluded about people"
@@ -59,7 +46,7 @@ def _accuracy(report: Mapping[str, Any]) -> str:
     dataset, rows = report["dataset"]["name"], []
     beside = dataset in paper.DATASETS
     for name, run in report["runs"].items():
-        found = paper.accuracy(run.get("backbone", ""), paper_row(run) or "", dataset)
+        found = paper.accuracy(run.get("backbone", ""), paper.row_of(run) or "", dataset)
         theirs = [_mean_sd(*found[metric]) if found else NONE for metric in SHOWN] if beside else []
         ours = [_spread(run["accuracy"][where][metric]) for where in ("101", "full") for metric in SHOWN]
         rows.append([name, f"{run['users']:,}", *ours[:3], *theirs, *ours[3:]])
@@ -74,7 +61,7 @@ def _beyond(report: Mapping[str, Any]) -> str:
     beside = dataset in paper.DATASETS
     for name, run in report["runs"].items():
         block = run["beyond_accuracy"]
-        found = paper.TABLE_8.get((run.get("backbone", ""), paper_row(run)), {}).get(dataset)
+        found = paper.TABLE_8.get((run.get("backbone", ""), paper.row_of(run)), {}).get(dataset)
         theirs = [f"{value:.4f}" for value in found] if found else [NONE, NONE]
         few, full = ([f"{block[f'{metric}@10{where}']['mean']:.4f}" for metric in ("efd", "epc")]
                      for where in ("_101", ""))  # fmt: skip

@@ -169,8 +169,8 @@ class Evaluation:
         }
         return {name: rank_targets(self.cases, values) for name, values in scores.items()}
 
-    def quality(self, written: Sequence[Written], teacher: Sequence[Written], teacher_late) -> dict[str, float]:
-        """Means over the users of every measure of `rationale_quality`."""
+    def quality(self, written: Sequence[Written], teacher: Sequence[Written], teacher_late) -> dict[str, Any]:
+        """Every measure of `rationale_quality`: mean over the users, 95 % interval (normal approximation)."""
         rows = []
         for n, (one, history) in enumerate(zip(written, self.histories, strict=True)):
             rows.append(
@@ -179,7 +179,14 @@ class Evaluation:
                 | likeness(one.rationale, teacher[n].rationale, self.encoder)
                 | {"top10_overlap_with_teacher": top_overlap(self.late[n], teacher_late[n])}
             )
-        return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+        names, values = list(rows[0]), np.array([list(row.values()) for row in rows], float)
+        means = values.mean(axis=0)
+        found: dict[str, Any] = {"quality": dict(zip(names, np.round(means, 4).tolist(), strict=True))}
+        if len(rows) > 1:
+            half = 1.96 * values.std(axis=0, ddof=1) / len(rows) ** 0.5
+            ends = np.round(np.stack([means - half, means + half], axis=1), 4).tolist()
+            found["quality_interval_95"] = dict(zip(names, ends, strict=True))
+        return found
 
 
 def evaluate(evaluation: Evaluation, writers: dict[str, list[Written]]) -> dict[str, Any]:
@@ -196,9 +203,9 @@ def evaluate(evaluation: Evaluation, writers: dict[str, list[Written]]) -> dict[
         if name == TEACHER:
             teacher_late = evaluation.late
         quality = evaluation.quality(writers[name], teacher, teacher_late)
-        report["writers"][name] = {"quality": quality, "ranking": {r: v.as_dict() for r, v in rankings.items()}}
+        report["writers"][name] = quality | {"ranking": {r: v.as_dict() for r, v in rankings.items()}}
         per_user[name] = rankings[LEAD].per_user()
-        log.info("%s: %s", name, json.dumps(quality))
+        log.info("%s: %s", name, json.dumps(quality["quality"]))
     mean = {name: float(values.mean() * 100) for name, values in per_user.items()}
     lead = mean[TEACHER] - mean[BASELINE]
     report["share_of_teacher_lead"] = {

@@ -31,7 +31,8 @@ BEYOND_NOTE = (
 )
 SPARSITY_NOTE = (
     "users sorted by the length of their whole sequence, five equal groups, G1 the sparsest; models trained on all "
-    "users together (the paper trained on each group); figures x 100, mean over training and candidate seeds"
+    "users together (the paper trained on each group); figures x 100, mean over training and candidate seeds; "
+    "interval_95: over users, normal approximation"
 )
 CURVE_NOTE = (
     f"items sorted by popularity ({POPULARITY}) into equal bins, most popular first; share of all places in the "
@@ -106,6 +107,7 @@ class Reporter:
                 "group": f"G{number + 1}", "users": int(here.sum()),
                 "interactions": [int(lengths[here].min()), int(lengths[here].max())],
                 "101": _means(found.sampled[:, here]), "full": _means(found.full[:, here]),
+                "interval_95": {"101": _intervals(found.sampled[:, here]), "full": _intervals(found.full[:, here])},
             })  # fmt: skip
         return {"protocol": SPARSITY_NOTE, "groups": groups}
 
@@ -151,6 +153,16 @@ def compare(first: str, others: Sequence[str], found: Mapping[str, Found], users
 
 def _means(ranks: np.ndarray) -> dict[str, float]:
     return {name: round(float(metric(ranks, k).mean() * 100), 2) for name, (metric, k) in MEASURES.items()}
+
+
+def _intervals(ranks: np.ndarray) -> dict[str, list[float] | None]:
+    """Of (r, u) or (r, u, c) ranks: mean over users ± 1.96 standard errors; None for a single user."""
+    found: dict[str, list[float] | None] = {}
+    for name, (metric, k) in MEASURES.items():
+        values = metric(ranks, k).reshape(*ranks.shape[:2], -1).mean(axis=(0, 2)) * 100
+        half = 1.96 * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else None
+        found[name] = None if half is None else [round(float(values.mean() + sign * half), 2) for sign in (-1, 1)]
+    return found
 
 
 def _spread(values: np.ndarray | Sequence[float], digits: int) -> dict[str, float | None]:
