@@ -48,13 +48,15 @@ class Link:
     ranker: str
     k: int = 10
     writer: str = ""
-    """Empty: whoever writes by default."""
+    """Id among the app's writers; empty: whoever writes by default."""
     rationale: str = ""
     """The text as it was written; empty to let the model write again."""
     edits: tuple[dict[str, Any], ...] = ()
     """Rows for `Edits.from_rows`: only segments that were edited."""
     seed: int | None = None
     digests: Digests = field(default_factory=Digests)
+    bound: bool = False
+    """Whether the products were bound to the catalogue."""
 
     def edited(self) -> Edits | None:
         """The edited rationale; None where there is no text that could be edited.
@@ -89,7 +91,7 @@ def encode(link: Link) -> str:
         # titles as well as ids for what the model reads: a purchase outlives its place in the catalogue
         "h": [[i.id, i.title] if n >= newest or not i.id else [i.id] for n, i in enumerate(link.history)],
         "e": [{short: row[name] for short, name in _EDIT.items() if name in row} for row in link.edits],
-        "v": [link.digests.model, link.digests.prompt, link.digests.catalogue],
+        "v": [link.digests.model, link.digests.prompt, link.digests.catalogue], "b": int(link.bound),
     }  # fmt: skip
     packed = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     text = f"{VERSION}." + base64.urlsafe_b64encode(zlib.compress(packed, 9)).decode().rstrip("=")
@@ -127,9 +129,10 @@ def decode(text: object) -> Link:
             edits=tuple(map(_edit, _list(value["e"], 200))),
             seed=None if value["n"] is None else _number(value["n"]),
             digests=_digests(value["v"]),
+            bound=(False, True)[_number(value["b"])],
         )
         link.edited()
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise SlimError(_BROKEN.format(what="what it holds is not a state of this page")) from error
     return link
 

@@ -99,10 +99,13 @@ class ModelInfo:
     """True when distilled for this task; an untuned model says so wherever it appears."""
     prompt_version: str = ""
     kind: str = "live"
-    """`live`, or `recorded` for a stored rationale that is replayed; `none` when no language model took part."""
+    """`live`, or `recorded` for a stored rationale that is replayed; `link` for a text that a permalink brought; `none`
+    when no language model took part."""
     device: str = ""
     note: str = ""
     """One sentence that must stand beside the text, e.g. how a recorded rationale came to be."""
+    bound: bool = False
+    """True when it could name no product that the catalogue does not hold."""
 
 
 @dataclass
@@ -222,6 +225,8 @@ class State:
     """Sentences that must stand beside the list: what a ranker was trained on, and which purchases it cannot read."""
     history: tuple[Item, ...] = ()
     """What was ranked for, so that the same moment can be ranked again; not part of the JSON object."""
+    writer: str = ""
+    """Id among the app's writers of who was asked, so that a link can ask again; not part of the JSON object."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object of `/recommend`."""

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slim_app.catalog import Catalog
 from slim_app.domain import Domain, load_domains
 from slim_app.encoder import TextEncoder
 from slim_app.errors import SlimError
 from slim_app.prices import MachinePrice
 from slim_app.reasoners import zerogpu
 from slim_app.reasoners.base import Reasoner
+from slim_app.reasoners.binding import Bindings
 from slim_app.reasoners.hf_students import needs_transformers
 from slim_app.reasoners.live_teacher import Reach
 from slim_app.recommenders.rankers import check_name
@@ -72,6 +74,7 @@ class Services:
     teacher_url: str = ""
     machine: MachinePrice | None = None
     """What an hour costs of the machine that runs the embedded models."""
+    bindings: Bindings = field(default_factory=Bindings)
     warming: list[threading.Thread] = field(default_factory=list)
     """Threads that load and warm what the first visitor needs; to be joined before the process may end."""
 
@@ -100,8 +103,16 @@ class Services:
         """The sample shoppers of a domain; none for a visitor's own."""
         return self.domains[domain].shoppers if domain in self.domains else ()
 
-    def reasoner(self, writer: str, domain: str) -> Reasoner:
-        """The writer with this id; SlimError says why it is not there."""
+    def reasoner(self, writer: str, domain: str, bind: Catalog | None = None) -> Reasoner:
+        """The writer with this id, its products bound to a catalogue where one is given.
+
+        Raises:
+            SlimError: says why it is not there, or why it cannot be bound.
+        """
+        found = self._reasoner(writer, domain)
+        return found if bind is None else self.bindings.bind(found, bind)
+
+    def _reasoner(self, writer: str, domain: str) -> Reasoner:
         known: Mapping[str, Reasoner] = self.reasoners
         if writer == "recorded" and domain in self.recorded:
             return self.recorded[domain]

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
+from slim_app.catalog import Catalog
 from slim_app.domain import Domain
 from slim_app.encoder import TextEncoder
 from slim_app.prompts import PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE
@@ -19,6 +21,8 @@ PROGRAMS = ("gradio", "numpy", "sentence-transformers", "torch", "transformers",
 """Packages on which a text or a score may depend."""
 LENGTH = 12
 """Hexadecimal digits of a digest: short enough for a link, long enough to tell versions apart."""
+_of_items: WeakKeyDictionary[Catalog, str] = WeakKeyDictionary()
+"""Digests of catalogues, which never change: one of millions of items takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Digests:
     """Equal digests, equal text and list for one history; an empty one is not known."""
 
     model: str = ""
-    """Who writes: name, base, adapter with its bytes."""
+    """Who writes: name, base, adapter with its bytes, and whether it is bound to the catalogue."""
     prompt: str = ""
     """Version and words of both templates."""
     catalogue: str = ""
@@ -43,10 +47,9 @@ def digests(info: ModelInfo, domain: Domain, encoder: TextEncoder, adapter: Path
         adapter: the adapter's file, where one is in use.
     """
     weights = _file_digest(adapter, adapter.stat().st_mtime_ns) if adapter else ""
-    model = [info.name, info.base, info.adapter, info.tuned, info.kind, weights]
-    items = [asdict(item) for item in domain.catalog.items]
+    model = [info.name, info.base, info.adapter, info.tuned, info.kind, info.bound, weights]
     prompt = [PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE]
-    return Digests(_digest(model), _digest(prompt), _digest([encoder.name, items]))
+    return Digests(_digest(model), _digest(prompt), _digest([encoder.name, _items_digest(domain.catalog)]))
 
 
 def programs() -> dict[str, str]:
@@ -62,6 +65,15 @@ def programs() -> dict[str, str]:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, ensure_ascii=True).encode()).hexdigest()[:LENGTH]
+
+
+def _items_digest(catalog: Catalog) -> str:
+    if catalog not in _of_items:
+        whole = hashlib.sha256()
+        for item in catalog.items:
+            whole.update(json.dumps(list(vars(item).values())).encode())
+        _of_items[catalog] = whole.hexdigest()
+    return _of_items[catalog]
 
 
 @lru_cache(maxsize=8)

@@ -140,7 +140,9 @@ def test_the_engine_names_nothing_else(engine):
     rationale = parse("".join(reasoner.stream(history, stats)))
     assert stats.finish_reason == "stop" and len(rationale.step3) == 5
     assert set(rationale.step3) <= set(grammar.titles) - {"Halo", "任天堂 Switch 🎮"}
-    assert reasoner.info.note == BOUND_NOTE and LlamaCppReasoner(engine, tuned=False).info.note == ""
+    free = LlamaCppReasoner(engine, tuned=False).info
+    assert reasoner.info.bound and reasoner.info.note.startswith(BOUND_NOTE) and not free.bound and free.note == ""
+    assert (f"{grammar.left_out} could not be offered:" in reasoner.info.note) == bool(grammar.left_out)
 
 
 def test_a_history_of_everything_gets_words(engine):

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT = "Step 1: You like racing.\nStep 2:\n1. Racing Games\n2. Wheels\nStep 3:\n1. F1 24\n2. Forza"
 EDITS = Edits.of(parse(TEXT)).strike("2.1").weigh("3.1", 2.5).rewrite("3.2", "Forza Horizon 5").add(2, "Seats 任天堂")
 LINK = Link("games", (Item("G1", "Gran Turismo 7 - PlayStation 5"), Item("", "My own 🎮")), "reasoning", 7, "student",
-            TEXT, edit_rows(EDITS), 3, Digests("a" * 12, "b" * 12, "c" * 12))  # fmt: skip
+            TEXT, edit_rows(EDITS), 3, Digests("a" * 12, "b" * 12, "c" * 12), True)  # fmt: skip
 
 
 def packed(value: object) -> str:
@@ -76,7 +76,7 @@ PURCHASES = st.builds(Item, st.text("abc019-", max_size=8), st.text("Zelda 23ü�
 LINKS = st.builds(
     Link, NAMES, st.lists(PURCHASES, max_size=20).map(tuple), NAMES, st.integers(0, 100), NAMES,
     st.text(st.characters(exclude_categories=("Cs",)), max_size=300), st.just(()), st.none() | st.integers(0, 2**40),
-    st.builds(Digests, NAMES, NAMES, NAMES),
+    st.builds(Digests, NAMES, NAMES, NAMES), st.booleans(),
 )  # fmt: skip
 
 
@@ -95,12 +95,12 @@ def test_anything_else_is_refused(text):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("drkwtnhevis"), inner, max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("drkwtnhevbis"), inner, max_size=6),
     max_leaves=12,
 )
 
 
-@given(st.sampled_from(list("drkwtnhev")), JSON)
+@given(st.sampled_from(list("drkwtnhevb")), JSON)
 @settings(max_examples=200, deadline=None)
 def test_wrong_types_anywhere_are_refused_or_harmless(name, value):
     state = opened(encode(LINK)) | {name: value}
@@ -144,7 +144,8 @@ def test_hostile_links(text):
 @pytest.mark.parametrize("change", [
     {"h": [["x"] * 3]}, {"h": [[1, "t"]]}, {"h": [["", ""]]}, {"h": [["", "\ud800"]]}, {"h": [["a", "b"]] * 1001},
     {"h": [[]]}, {"k": True}, {"k": -1}, {"k": 1.5}, {"k": "7"}, {"n": 2**60}, {"d": 5}, {"d": "x" * 101},
-    {"t": "x" * 20_001}, {"t": "\udfff"}, {"v": ["a", "b"]}, {"v": ["a", "b", 3]}, {"e": [{"k": "1.1"}]},
+    {"t": "x" * 20_001}, {"t": "\udfff"}, {"v": ["a", "b"]}, {"v": ["a", "b", 3]}, {"b": 2}, {"b": True}, {"b": "1"},
+    {"e": [{"k": "1.1"}]},
     {"e": [{"k": "1.1", "w": 1, "x": 2}]}, {"e": [{"k": "1.1", "w": 99}]}, {"e": [{"k": "1.1", "w": "1"}]},
     {"e": [{"k": "9.9", "w": 1}]}, {"e": [{"k": "1.1", "w": 1, "t": 5}]}, {"e": [[]]}, {"e": [None] * 201},
     {"t": "", "e": [{"k": "1.1", "w": 1}]},

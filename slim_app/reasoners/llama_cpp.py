@@ -20,6 +20,7 @@ from slim_app.schema import Item, ModelInfo, RunStats, shown
 DRY = {"dry_multiplier": 1.5, "dry_allowed_length": 3, "dry_penalty_last_n": 1200}
 """llama.cpp's penalty on repeating a run of tokens, purchases included: chosen on the held-out tenth (model card)."""
 BOUND_NOTE = "Its products are bound to the catalogue: it could name no other title."
+LEFT_OUT_NOTE = " Of its titles, {count:,} could not be offered: too long, or not readable as a product."
 HEARTBEAT = 0.1
 """Seconds after which a waiting stream gives its caller a chance to stop."""
 
@@ -50,7 +51,8 @@ class LlamaCppReasoner:
             tuned=tuned,
             prompt_version=PROMPT_VERSION,
             device="CPU",
-            note=BOUND_NOTE if catalogue else "",
+            note=_bound_note(catalogue) if catalogue else "",
+            bound=catalogue is not None,
         )
 
     def bound(self, catalogue: CatalogueGrammar) -> LlamaCppReasoner:
@@ -157,3 +159,7 @@ class LlamaCppReasoner:
         if timings := chunk.get("timings"):
             stats.decode_tokens_per_second = float(timings.get("predicted_per_second", 0.0))
         return text
+
+
+def _bound_note(catalogue: CatalogueGrammar) -> str:
+    return BOUND_NOTE + (LEFT_OUT_NOTE.format(count=catalogue.left_out) if catalogue.left_out else "")
