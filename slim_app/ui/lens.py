@@ -22,6 +22,8 @@ class LensPanel:
 
     def __init__(self, services: Services, panel: Any, clicks: str) -> None:
         self.services = services
+        self.weight = gr.State(None)
+        """Weight of the reasoning, 0 to 1, that the visitor moved the slider to; None at the learned one."""
         self.box = gr.Accordion(words.LENS_PANEL, open=False, visible=False, elem_id="lens")
         with self.box, gr.Row(equal_height=False):
             with gr.Column(scale=6):
@@ -36,7 +38,7 @@ class LensPanel:
 
     @property
     def parts(self) -> list[Any]:
-        return [self.box, self.head, self.slider, self.ends, self.moved, self.plot, self.table]
+        return [self.box, self.head, self.slider, self.ends, self.moved, self.plot, self.table, self.weight]
 
     def show(self, state: State | None, weight: float | None = None, moved: bool = False) -> dict[Any, Any]:
         """Component → value, for a finished run and a weight from 0 to 1 (None: the learned one).
@@ -44,15 +46,16 @@ class LensPanel:
         Where there is nothing to weigh (no rationale, no recommender, no purchase that it knows), the lens is hidden.
         `moved`: the slider was moved to this weight, so it must not be moved back under the person's hand.
         """
+        hidden = {self.box: gr.update(visible=False), self.weight: None}
         if state is None or not any(state.rationale.segments()) or state.domain not in self.services.domains:
-            return {self.box: gr.update(visible=False)}
+            return hidden
         domain = self.services.domains[state.domain]
         if "fused" not in rankers_of(domain):
-            return {self.box: gr.update(visible=False)}
+            return hidden
         try:
             ranker = choose_ranker("fused", domain)
             if not ranker.known(state.history):
-                return {self.box: gr.update(visible=False)}
+                return hidden
             sides = ranker.sides(state.history, state.rationale, self.services.encoder)
         except SlimError as error:
             return {self.box: gr.update(visible=True), self.head: render.error(error)}
@@ -66,4 +69,5 @@ class LensPanel:
             self.plot: render_lens.chart(lens, items, ranker.backbone),
             self.moved: render_lens.moved(lens, items, ranker.backbone),
             self.table: render_lens.table(lens, items, ranker.backbone),
+            self.weight: weight,
         } | ({} if moved else {self.slider: round(100 * lens.weight)})

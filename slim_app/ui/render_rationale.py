@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from slim_app.schema import Mention, Rationale, State
 from slim_app.services import model_line
-from slim_app.ui import words
+from slim_app.ui import words, words_steer
 from slim_app.ui.escape import bdi, esc
 
 ENTRIES = 5
 """Entries that Step 2 and Step 3 are asked for."""
+NO_ENDS: Mapping[int, str] = {}
+_BAR = '<div class="steer-bar" aria-hidden="true"></div>'
+"""Keeps the place of the line below the cards that comes when they can be edited."""
 _WAITING = f'<p class="notice waiting" role="status">{words.WAITING}</p>'
 """Shown by the page's script between the click and the first answer: while other visitors have all places."""
 
 
-def reasoning(state: State | None) -> str:
-    """The three step cards, their marks, and the line of figures below."""
+def reasoning(state: State | None, cards: str = "") -> str:
+    """The three step cards, their marks, and the line of figures below.
+
+    `cards`: HTML in the cards' place, where they can be edited.
+    """
     if state is None:
         return _cards(Rationale(), (), "idle") + _figures(None) + _WAITING
     if state.model.kind == "none" and not state.rationale.text:
-        return f'<p class="empty">{words.NO_REASONING}</p>{_WAITING}'
-    cards = _cards(state.rationale, state.grounding, state.status)
+        return f'<p class="empty">{words.NO_REASONING} {words_steer.NOT_READ}</p>{_WAITING}'
+    cards = cards or _cards(state.rationale, state.grounding, state.status)
     return _alerts(state) + cards + _counts(state) + _figures(state) + _notes(state) + _WAITING
 
 
@@ -45,26 +51,36 @@ def _cards(rationale: Rationale, grounding: Sequence[Mention], status: str) -> s
         by_key.setdefault(mention.key, []).append(mention)
     entries = {1: rationale.step1, 2: rationale.step2, 3: rationale.step3}
     live = status in {"reading", "writing"}
-    folded = "" if live or status == "idle" else " folded"  # on a phone, finished cards show their first line
+    bodies = {1: (_sentences(entries[1], by_key, rationale.open), len(entries[1]))}
+    bodies |= {step: (_entries(step, entries[step], by_key, rationale.open), len(entries[step])) for step in (2, 3)}
+    return frame(bodies, live, folded=not live and status != "idle") + _BAR
+
+
+def frame(
+    bodies: Mapping[int, tuple[str, int]], live: bool = False, folded: bool = True, ends: Mapping[int, str] = NO_ENDS
+) -> str:
+    """The three cards, of the same height from the first moment on, so that nothing jumps while text streams.
+
+    Args:
+        bodies: step → HTML of its segments, and how many there are.
+        folded: on a phone the cards show their first line.
+        ends: step → HTML at the card's end.
+    """
     fold = f'<button type="button" class="fold" aria-expanded="false">{words.UNFOLD}</button>' if folded else ""
     cards = []
     for step, (title, hint) in words.STEPS.items():
-        if entries[step]:
-            body = (
-                _sentences(entries[1], by_key, rationale.open)
-                if step == 1
-                else _entries(step, entries[step], by_key, rationale.open)
-            )
-        else:
-            body = f'<p class="empty">{words.EMPTY_STEP[step]}</p>'
-        if step > 1:  # the frame keeps its height from the first moment: nothing jumps while text streams
-            body += '<div class="bone" aria-hidden="true"></div>' * max(0, ENTRIES - max(1, len(entries[step])))
+        body, count = bodies[step]
+        body = body if count else f'<p class="empty">{words.EMPTY_STEP[step]}</p>'
+        if step > 1:
+            body += '<div class="bone" aria-hidden="true"></div>' * max(0, ENTRIES - max(1, count))
+        end = ends.get(step, "")
         number = f'<span class="num" aria-hidden="true">{words.NUMERALS[step]}</span>'
         cards.append(
             f'<section class="card s{step}" aria-label="{title}"><h3>{number}{title}'
-            f'<span class="hint">{hint}</span>{fold}</h3><div class="body">{body}</div></section>'
+            f'<span class="hint">{hint}</span>{fold}</h3><div class="body">{body}</div>{end}</section>'
         )
-    return f'<div class="cards{folded}" role="group" aria-busy="{"true" if live else "false"}">{"".join(cards)}</div>'
+    kind, busy = "cards folded" if folded else "cards", str(live).lower()
+    return f'<div class="{kind}" role="group" aria-busy="{busy}">{"".join(cards)}</div>'
 
 
 def _sentences(sentences: Sequence[str], by_key: dict[str, list[Mention]], open_key: str) -> str:
@@ -72,10 +88,10 @@ def _sentences(sentences: Sequence[str], by_key: dict[str, list[Mention]], open_
     for number, sentence in enumerate(sentences, start=1):
         key = f"1.{number}"
         parts.append(
-            f'<span class="seg" tabindex="0" data-seg="{key}">'
-            f"{marked(sentence, by_key.get(key, ()))}{caret(key, open_key)}</span>"
+            f'<div class="seg" tabindex="0" data-seg="{key}">'
+            f'<span class="said">{marked(sentence, by_key.get(key, ()))}{caret(key, open_key)}</span></div>'
         )
-    return f"<p>{' '.join(parts)}</p>"
+    return f'<div class="sentences">{"".join(parts)}</div>'
 
 
 def marked(sentence: str, mentions: Sequence[Mention]) -> str:
