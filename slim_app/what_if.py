@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from slim_app.recommenders.trained import TrainedRanker
 
 BEFORE, AFTER = "before", "after"
+RUNNING = ("reading", "writing")
 Items = tuple[Item, ...]
 
 
@@ -117,6 +119,7 @@ class WhatIf:
     """One moment of a what-if: the new history's state, and the bump chart as soon as there is a new list."""
 
     state: State
+    """Its status is `waiting` as long as the old text is being written."""
     old: Rationale
     bump: Bump | None = None
 
@@ -127,7 +130,7 @@ class WhatIf:
 
 
 def what_if(
-    before: Told,
+    before: tuple[Sequence[Item], Rationale | None],
     history: Sequence[Item],
     domain: Domain,
     reasoner: Reasoner | None,
@@ -139,21 +142,34 @@ def what_if(
     """Write about the new history as a normal run does, and compare with what was before.
 
     Args:
-        before: the old history and its rationale (an empty one for a ranker that reads none).
+        before: the old history and its rationale; None where there is none yet: then the reasoner writes it first.
+            A ranker that reads no rationale needs none.
         history: the new one.
 
     Raises:
         SlimError: before anything is written, for an empty history, one that has not changed, or a bad k.
     """
-    if list(before[0]) == list(history):
+    bought, old = before
+    if list(bought) == list(history):
         raise SlimError("The history has not changed. Remove, add or move a purchase first.")
-    state = None
-    for state in explain(history, domain, reasoner, ranker, encoder, k, stop):
-        if state.status in ("reading", "writing"):
-            yield WhatIf(state, before[1])
-    assert state is not None
+    states = explain(history, domain, reasoner, ranker, encoder, k, stop)
+    start = next(states)  # refuses what cannot be explained, before anything is written
+    if not ranker.uses_rationale:
+        old = Rationale()
+    elif old is None:
+        waiting = replace(start, status="waiting")
+        for written in explain(bought, domain, reasoner, ranker, encoder, k, stop):
+            old = written.rationale
+            if written.status in RUNNING:
+                yield WhatIf(waiting, old)
+        if written.status != "done":
+            yield WhatIf(replace(waiting, status=written.status, error=written.error), old)
+            return
+    for state in itertools.chain([start], states):
+        if state.status in RUNNING:
+            yield WhatIf(state, old)
     if state.recommendations:
-        chart = bump({BEFORE: before, AFTER: (history, state.rationale)}, domain, ranker, encoder, k)
-        yield WhatIf(state, before[1], chart)
+        chart = bump({BEFORE: (bought, old), AFTER: (history, state.rationale)}, domain, ranker, encoder, k)
+        yield WhatIf(state, old, chart)
     else:
-        yield WhatIf(state, before[1])
+        yield WhatIf(state, old)

@@ -77,6 +77,27 @@ def test_a_what_if_writes_again_and_compares(place, hand):
     assert last.as_dict()["bump"]["lines"][0] == {"id": "B", "title": "B", "ranks": (3, 1)}
 
 
+def test_a_what_if_without_an_old_text_writes_that_first(place, hand):
+    *running, last = what_if(((C, D), None), (D,), place, writer(), REASONING, hand, 2)
+    waiting = [moment for moment in running if moment.state.status == "waiting"]
+    assert waiting and running.index(waiting[-1]) == len(waiting) - 1 < len(running) - 1, "first the old, then the new"
+    assert all("Step 1: x".startswith(m.old.text) and not m.state.rationale.text for m in waiting)
+    assert all(m.old.text == "Step 1: x" for m in running[len(waiting) :])
+    assert (last.old.text, last.state.rationale.text, last.state.status) == ("Step 1: x", "Step 1: y", "done")
+    assert [line.id for line in last.bump.lines] == ["B", "C", "E", "A"]
+    *_, last = what_if(((A,), None), (D,), place, writer(), REASONING, hand, 2)
+    assert (last.state.status, last.bump) == ("failed", None) and "unchanged sample" in last.state.error
+    stop = threading.Event()
+    stop.set()
+    *_, last = what_if(((C, D), None), (D,), place, writer(), REASONING, hand, 2, stop)
+    assert (last.state.status, last.bump) == ("stopped", None), "a part of the old text is nothing to compare with"
+    for bad in ([], [C, D]):
+        asked = writer()
+        asked.stream = None  # refused before anything is written
+        with pytest.raises(SlimError, match=r"empty|has not changed"):
+            next(what_if(((C, D), None), bad, place, asked, REASONING, hand, 2))
+
+
 def test_a_what_if_without_a_language_model(place, hand):
     *_, last = what_if(((A,), Rationale()), (A, B), place, None, RANKERS["history"], hand, 2)
     # A: E .8, C .6, B 0 = D 0; A and B: both at .7071 (.6 + .8) and (.8 + .6)

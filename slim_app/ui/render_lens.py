@@ -104,7 +104,7 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
     kinds = {row.row: "rescued" for row in lens.rescued} | {row.row: "hurt" for row in lens.hurt}
     figure = go.Figure()
     ordered = sorted(row.here for row in rows)
-    middle = dict(zip(ordered, _apart([place(rank) for rank in ordered], 1.0), strict=True))
+    middle = dict(zip(ordered, apart([place(rank) for rank in ordered], 1.0), strict=True))
     for row in rows:
         kind = kinds.get(row.row, "")
         figure.add_scatter(
@@ -121,7 +121,7 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
                     "size": [12 if kind else 7, 24, 12 if kind else 7]},
         )  # fmt: skip
     for x, anchor, ranks in ((0, "right", {r.sequence for r in rows}), (2, "left", {r.reasoning for r in rows})):
-        for rank, height in zip(sorted(ranks), _apart([place(rank) for rank in sorted(ranks)], LABEL), strict=True):
+        for rank, height in zip(sorted(ranks), apart([place(rank) for rank in sorted(ranks)], LABEL), strict=True):
             figure.add_annotation(x=x, y=height, text=f"{rank:,}", showarrow=False, xanchor=anchor,
                                   xshift=-12 if x == 0 else 12, font={"size": 12})  # fmt: skip
     if deepest > k:
@@ -139,7 +139,7 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
     return figure
 
 
-def _apart(heights: Sequence[float], gap: float) -> list[float]:
+def apart(heights: Sequence[float], gap: float) -> list[float]:
     """Ascending heights, pushed down so far that what stands there does not overlap."""
     placed: list[float] = []
     for height in heights:
