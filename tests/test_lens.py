@@ -69,7 +69,7 @@ def test_the_chart_by_hand():
 
 
 def test_figures_beside_the_chart_do_not_overlap():
-    placed = render_lens._apart([1, 1.1, 1.2, 5], render_lens.LABEL)
+    placed = render_lens.apart([1, 1.1, 1.2, 5], render_lens.LABEL)
     assert np.all(np.diff(placed) >= render_lens.LABEL - 1e-9) and placed[0] == 1 and placed[3] == 5
 
 
@@ -118,7 +118,7 @@ def test_a_fused_row_shows_both_ranks_and_the_way_to_the_lens(finished):
     plain = replace(finished, ranker="sequence", recommendations=tuple(
         replace(r, rank_sequence=None, rank_reasoning=None) for r in finished.recommendations))  # fmt: skip
     html = render.ranking(plain, render.downloads(plain))
-    assert words.MODEL_SCORE_HELP in html and "data-open" not in html
+    assert words.MODEL_SCORE_HELP in html and 'data-open="lens"' not in html
 
 
 def test_the_choices_are_named_after_the_catalogues_own_model(services):

@@ -15,6 +15,7 @@ from slim_app.ui.editing import HistoryEditor
 from slim_app.ui.handlers import OWN, Handlers, Update
 from slim_app.ui.lens import LensPanel
 from slim_app.ui.signs import StopSigns
+from slim_app.ui.what_if_panel import WhatIfPanel
 
 FILE_TYPES = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"]
 PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
@@ -64,6 +65,7 @@ def build(services: Services, signs: StopSigns) -> dict[str, Any]:
             panel(render.beat(3), "beat-3-head")
             c["ranking"] = panel(render.ranking(None), "ranking")
     c["lens"] = LensPanel(services, panel, FORWARD_CLICKS)
+    c["what_if"] = WhatIfPanel(panel, FORWARD_CLICKS, DRAG_ROWS)
     _wire(c, handlers, editor, services)
     return c
 
@@ -132,14 +134,14 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         """Names → components; `running` is a word for the state of both buttons."""
         out = {c[name]: value for name, value in update.items() if name not in ("running", "lens")}
         if "lens" in update:
-            out |= c["lens"].show(update["lens"])
+            out |= c["lens"].show(update["lens"]) | c["what_if"].about(update["lens"])
         if "running" in update:
             out[c["run"]] = gr.update(interactive=not update["running"])
             out[c["stop"]] = gr.update(interactive=update["running"])
         return out or gr.skip()
 
     names = "history history_view chips result reasoning ranking message search hits prompt run stop"
-    everything = [c[n] for n in names.split()] + c["lens"].parts
+    everything = [c[n] for n in names.split()] + c["lens"].parts + [c["what_if"].subject]
     editing = [c[n] for n in ("history", "domain", "own", "result")]
     edited = [*everything, c["paste"]]
 

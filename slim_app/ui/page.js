@@ -53,25 +53,29 @@
 
   // A redrawn list loses the focused button: give the focus back to the same button of the moved row.
   let wanted = null;
-  const panel = () => document.querySelector("#history");
+  const lists = "#history, #what-if-history";
+  const panel = () => wanted && document.getElementById(wanted.list);
   document.addEventListener("click", (event) => {
-    const button = event.target instanceof Element && event.target.closest("#history [data-act]");
-    if (!button) return;
+    const button = event.target instanceof Element && event.target.closest("[data-act]");
+    const list = button && button.closest(lists);
+    if (!list) return;
     const row = Number(button.dataset.row || 0), act = button.dataset.act;
     const to = act === "up" ? row - 1 : act === "down" ? row + 1 : row;
-    wanted = { act, label: button.getAttribute("aria-label"), row: to, until: Date.now() + 3000 };
+    wanted = { list: list.id, act, label: button.getAttribute("aria-label"), row: to, until: Date.now() + 3000 };
   }, true);
   new MutationObserver(() => {
     // hits of a search that has just been added or cleared may still arrive: an empty box shows none
-    const hits = document.querySelector("#hits"), box = document.querySelector("#search input, #search textarea");
-    if (hits && box) hits.classList.toggle("off", !box.value);
+    for (const [found, search] of [["#hits", "#search"], ["#what-if-hits", "#what-if-search"]]) {
+      const hits = document.querySelector(found), box = document.querySelector(`${search} :is(input, textarea)`);
+      if (hits && box) hits.classList.toggle("off", !box.value);
+    }
     if (!wanted || Date.now() > wanted.until || !panel()) return;
     const rows = panel().querySelectorAll("li[data-row]");
     const active = document.activeElement;
     if (!rows.length || (active && active !== document.body && !panel().contains(active))) return;
     const row = [...rows].find((li) => Number(li.dataset.row) === wanted.row) || rows[rows.length - 1];
     const button = row.querySelector(`[data-act="${wanted.act}"]:not([disabled])`) || row.querySelector("button:not([disabled])");
-    const moves = wanted.act !== "remove" && wanted.act !== "clear";
+    const moves = !["remove", "clear", "reset"].includes(wanted.act);
     const title = (label) => label.slice(label.indexOf(": "));
     if (!button || (moves && title(button.getAttribute("aria-label")) !== title(wanted.label))) return; // not redrawn yet
     if (button !== active) button.focus();

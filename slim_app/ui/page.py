@@ -5,12 +5,13 @@ from __future__ import annotations
 import gradio as gr
 
 from slim_app.services import Services, model_line
-from slim_app.ui import api, compare_page, explain_page, words, words_compare
+from slim_app.ui import api, compare_page, explain_page, what_if_events, words, words_compare
 from slim_app.ui.about import about
 from slim_app.ui.desks import Desks
 from slim_app.ui.escape import esc
 from slim_app.ui.guide import guide
 from slim_app.ui.signs import StopSigns
+from slim_app.ui.what_if_handlers import WhatIfHandlers
 
 
 def build_page(services: Services) -> gr.Blocks:
@@ -24,22 +25,24 @@ def build_page(services: Services) -> gr.Blocks:
             with gr.Tab(words.EXPLAIN_TAB, id="explain"):
                 explain_page.panel(guide(), "guide")
                 explain = explain_page.build(services, signs)
+                what_if = what_if_events.wire(services, explain)
             with gr.Tab(words_compare.TAB, id="compare") as compare_tab:
                 desks = compare_page.build(services, explain, compare_tab)
             with gr.Tab(words.ABOUT_TAB, id="about"):
                 explain_page.panel(about(services), "about")
         api.build(services)
-        page.unload(_leaver(signs, desks))
+        page.unload(_leaver(signs, desks, what_if))
     page.queue(max_size=64, default_concurrency_limit=8)
     return page
 
 
-def _leaver(signs: StopSigns, desks: Desks):
+def _leaver(signs: StopSigns, desks: Desks, what_if: WhatIfHandlers):
     """A closed tab stops its own running jobs, and what was kept for it is forgotten."""
 
     def leave(request: gr.Request) -> None:
         signs.stop(request.session_hash)
         desks.leave(request.session_hash)
+        what_if.leave(request.session_hash)
 
     return leave
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from slim_app.export import to_csv, to_json
 from slim_app.schema import MAX_HISTORY, Item, Recommendation, Shopper, State
-from slim_app.ui import words
+from slim_app.ui import words, words_what_if
 from slim_app.ui.escape import bdi, esc
 
 BONES = 6
@@ -100,7 +100,7 @@ def ranker_help(name: str, backbone: str) -> str:
 
 
 def downloads(state: State) -> str:
-    """Links that hold the files themselves: nothing is stored on the server. A fused list leads to its lens, too."""
+    """Links that hold the files themselves: nothing is stored on the server. Also the ways to the panels below."""
     links = "".join(
         f'<a class="link" download="slim-{state.domain}.{kind}" href="data:{mime};charset=utf-8;base64,'
         f'{base64.b64encode(text.encode()).decode()}">{label}</a>'
@@ -111,7 +111,8 @@ def downloads(state: State) -> str:
     )
     weighed = any(rec.rank_sequence is not None for rec in state.recommendations)
     lens = f'<button type="button" class="link" data-open="lens">{words.LENS_LINK}</button>' if weighed else ""
-    return f'<div class="row-end">{lens}{links}</div>' if state.recommendations else ""
+    others = f'<button type="button" class="link" data-open="what-if">{words_what_if.LINK}</button>'
+    return f'<div class="row-end">{others}{lens}{links}</div>' if state.recommendations else ""
 
 
 def _recommendation(rec: Recommendation, score: str) -> str:
