@@ -19,7 +19,7 @@ from slim_app.rationale import format_rationale
 from tests.conftest import ROOT, App, start_app
 from tests.loopback import CUT, DONE, STALL, Loopback, answer, delta, error, finish, stream, usage
 
-ENDPOINTS = {"/recommend", "/rank", "/compare", "/search_catalog", "/domains"}
+ENDPOINTS = {"/recommend", "/rank", "/compare", "/search_catalog", "/domains", "/steer"}
 BOUGHT = ["G311", "G165", "G332"]
 TUNED = (ROOT / "assets/students/smollm2-135m/meta.json").is_file()
 KEY = "sk-Secret-0123456789"

@@ -16,7 +16,7 @@ from slim_app.pipeline import explain, rank_rationale
 from slim_app.recommenders.rankers import choose_ranker, rankers_of
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
-from slim_app.ui import api_what_if
+from slim_app.ui import api_steer, api_what_if
 from slim_app.ui.comparing import side_of
 from slim_app.ui.faults import as_gradio_errors
 
@@ -153,6 +153,7 @@ def build(services: Services) -> None:
     gr.api(compare, api_name="compare", concurrency_limit=services.slots, concurrency_id="reasoner")
     gr.api(search_catalog, api_name="search_catalog", queue=False)
     gr.api(domains, api_name="domains", queue=False)
+    api_steer.build(services)
     api_what_if.build(services)
 
 

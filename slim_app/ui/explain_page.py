@@ -10,11 +10,12 @@ from slim_app.domain import Domain
 from slim_app.recommenders.rank import MAX_K
 from slim_app.recommenders.rankers import default_for, rankers_of
 from slim_app.services import Services
-from slim_app.ui import render, render_rationale, words
+from slim_app.ui import render, words
 from slim_app.ui.editing import HistoryEditor
 from slim_app.ui.handlers import OWN, Handlers, Update
 from slim_app.ui.lens import LensPanel
 from slim_app.ui.signs import StopSigns
+from slim_app.ui.steer_events import SteerPanel
 from slim_app.ui.what_if_panel import WhatIfPanel
 
 FILE_TYPES = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"]
@@ -58,7 +59,7 @@ def build(services: Services, signs: StopSigns) -> dict[str, Any]:
             _history_column(c, services, first, sample, items)
         with gr.Column(scale=7, elem_id="beat-2"):
             panel(render.beat(2), "beat-2-head")
-            c["reasoning"] = panel(render_rationale.reasoning(None), "reasoning")
+            c["steer"] = SteerPanel(services, handlers, panel, c)
             with gr.Accordion(words.PROMPT_PANEL, open=False, elem_id="prompt-panel"):
                 c["prompt"] = panel(f'<p class="empty">{words.EMPTY_PROMPT}</p>', "prompt")
         with gr.Column(scale=7, elem_id="beat-3"):
@@ -138,10 +139,10 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         if "running" in update:
             out[c["run"]] = gr.update(interactive=not update["running"])
             out[c["stop"]] = gr.update(interactive=update["running"])
-        return out or gr.skip()
+        return out | c["steer"].begin(update) or gr.skip()
 
     names = "history history_view chips result reasoning ranking message search hits prompt run stop"
-    everything = [c[n] for n in names.split()] + c["lens"].parts + [c["what_if"].subject]
+    everything = [c[n] for n in names.split()] + c["lens"].parts + [c["what_if"].subject, *c["steer"].states]
     editing = [c[n] for n in ("history", "domain", "own", "result")]
     edited = [*everything, c["paste"]]
 
@@ -201,13 +202,14 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
     def run(history, name, own, writer, ranker, k, request: gr.Request):
         for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash):
             yield on_page(update)
+        yield c["steer"].opened(update.get("result"), own) or gr.skip()
 
-    def weigh(result, percent):
+    def weigh(result, written, edits, percent):
         weight = percent / 100
-        return on_page(handlers.reweigh(result, weight)) | c["lens"].show(result, weight, moved=True)
+        return c["steer"].weighed(result, written, edits, weight) | c["lens"].show(result, weight, moved=True)
 
-    def weigh_back(result):
-        return on_page(handlers.reweigh(result, None)) | c["lens"].show(result)
+    def weigh_back(result, written, edits):
+        return c["steer"].weighed(result, written, edits, None) | c["lens"].show(result)
 
     def stop(request: gr.Request) -> None:
         handlers.signs.stop(request.session_hash)
@@ -237,11 +239,11 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
     )  # fmt: skip
     about = [c["ranker"], c["domain"], c["own"]]
     c["ranker"].change(described, about, [c["ranker_help"], c["run"]], queue=False, **PRIVATE)
-    weighed, lens = [c["ranking"], c["result"], *c["lens"].parts], c["lens"]
-    lens.slider.input(
-        weigh, [c["result"], lens.slider], weighed, queue=False, trigger_mode="always_last", **PRIVATE
-    )
-    lens.ends.click(weigh_back, [c["result"]], weighed, queue=False, **PRIVATE)
+    lens, steer = c["lens"], c["steer"]
+    given, weighed = [c[n] for n in ("result", "written", "edits")], [*steer.parts, *lens.parts]
+    lens.slider.input(weigh, [*given, lens.slider], weighed, queue=False, trigger_mode="always_last", **PRIVATE)
+    lens.ends.click(weigh_back, given, weighed, queue=False, **PRIVATE)
+    steer.wire(lens, PRIVATE)
     run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
     c["run"].click(run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE)
     c["stop"].click(stop, None, None, queue=False, **PRIVATE)

@@ -126,7 +126,7 @@ class Handlers:
             assert state is not None
             yield {
                 "reasoning": render_rationale.reasoning(state),
-                "ranking": self._finished(state),
+                "ranking": self.finished(state),
                 "lens": state,
                 "result": state,
                 "running": False,
@@ -162,11 +162,15 @@ class Handlers:
         k = len(state.recommendations)
         found = rank(state.history, state.rationale, domain, encoder, ranker, k) if k else ()
         state = replace(state, recommendations=found, ranker_notes=notes)
-        return {"ranking": self._finished(state), "result": state}
+        return {"ranking": self.finished(state), "result": state}
 
-    def _finished(self, state: State) -> str:
+    def finished(self, state: State) -> str:
         """The list of a run that has ended, with what stands below it."""
-        return render.ranking(state, self._held_out(state) + render.downloads(state))
+        return render.ranking(state, self.below(state))
+
+    def below(self, state: State) -> str:
+        """What stands below the list of a run that has ended: the held-out purchase, and what can be done with it."""
+        return self._held_out(state) + render.downloads(state)
 
     def _held_out(self, state: State) -> str:
         """For an unchanged sample: where its real next purchase stands."""

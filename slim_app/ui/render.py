@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from slim_app.export import to_csv, to_json
 from slim_app.schema import MAX_HISTORY, Item, Recommendation, Shopper, State
@@ -67,13 +67,20 @@ def hits(found: Sequence[Item], typed: str) -> str:
     return f'<ul class="hits">{rows}{none}<li><button type="button" class="own" data-act="own">{own}</button></li></ul>'
 
 
-def ranking(state: State | None, note: str = "") -> str:
-    """The ranked list with scores and evidence."""
+def ranking(state: State | None, note: str = "", marks: Mapping[str, str] | None = None, pending: bool = False) -> str:
+    """The ranked list with scores and evidence.
+
+    Args:
+        note: HTML below the list.
+        marks: product id → HTML below its rank.
+        pending: the evidence is still to come; its place is kept.
+    """
     if state is None or not state.recommendations:
         empty = words.EMPTY_RANKING if state is None or state.status != "done" else words.NO_MATCHES
         bones = '<div class="bone tall" aria-hidden="true"></div>' * (BONES if state is None else 0)
         return f'<p class="empty">{empty}</p>{bones}'
-    rows = "".join(_recommendation(r, _score(r, state)) for r in state.recommendations)
+    marks = marks or {}
+    rows = "".join(_recommendation(r, _score(r, state), marks.get(r.id, ""), pending) for r in state.recommendations)
     notes = "".join(f'<p class="fine ranker-note">{esc(text)}</p>' for text in state.ranker_notes)
     return f'{notes}<ol class="recs" aria-label="{words.BEATS[3][0]}">{rows}</ol>{note}'
 
@@ -115,10 +122,10 @@ def downloads(state: State) -> str:
     return f'<div class="row-end">{others}{lens}{links}</div>' if state.recommendations else ""
 
 
-def _recommendation(rec: Recommendation, score: str) -> str:
+def _recommendation(rec: Recommendation, score: str, mark: str = "", pending: bool = False) -> str:
     evidence = rec.evidence
     meta = esc(" · ".join(filter(None, (rec.brand, rec.category))))
-    why = ""
+    why = '<div class="why pending" aria-hidden="true"></div>' if pending else ""
     if evidence:
         if evidence.rank_without is None:
             without = words.WITHOUT_NOTHING
@@ -134,7 +141,7 @@ def _recommendation(rec: Recommendation, score: str) -> str:
         )
     return (
         f'<li class="rec" tabindex="0" data-seg="{evidence.key if evidence else ""}" data-id="{esc(rec.id)}">'
-        f'<span class="rank">{rec.rank}</span>'
+        f'<span class="rank">{rec.rank}{mark}</span>'
         f'<div class="what"><div class="title">{bdi(rec.title)}</div><div class="meta">{meta}</div>{why}</div>'
         f"{score}</li>"
     )
