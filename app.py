@@ -100,6 +100,7 @@ def make_parser() -> argparse.ArgumentParser:
     flag("--slots", "SLIM_SLOTS", "8", "visitors that the embedded student writes for at the same time", type=int)
     flag("--threads", "SLIM_THREADS", "0", "CPU threads of the embedded student, 0 = all cores", type=int)
     flag("--data", "SLIM_DATA", "data", "folder for what the app keeps between starts: votes, vectors of added domains")
+    flag("--results", "SLIM_RESULTS", "assets/results", "folder of evaluations (JSON) that the tab “Evaluation” draws")
     flag("--log-level", "SLIM_LOG_LEVEL", "WARNING", "DEBUG, INFO, WARNING or ERROR")
     return parser
 
@@ -125,6 +126,7 @@ def main(args: argparse.Namespace) -> None:
         slots=args.slots,
         threads=args.threads,
         data=Path(args.data),
+        results=_beside_app(args.results),
         ranker=args.ranker,
         reach=reach_of(args.visitor_teachers == "on", args.host, os.environ),
         usd_per_hour=args.machine_price,

@@ -24,6 +24,7 @@ from slim_app.schema import ModelInfo, Shopper
 
 log = logging.getLogger(__name__)
 STUDENTS = Path(__file__).resolve().parent.parent / "assets/students"
+RESULTS = STUDENTS.parent / "results"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Settings:
     slots: int = 8
     threads: int = 0
     data: Path = Path("data")
+    results: Path = RESULTS
+    """Evaluations that the tab of that name draws."""
     ranker: str = DEFAULT_RANKER
     """What ranks until a visitor or a client chooses; catalogues without it fall back on plain text matching."""
     reach: Reach = "off"
@@ -70,6 +73,7 @@ class Services:
     student_card: str = ""
     """The shipped student's README, empty without one."""
     data: Path = Path("data")
+    results: Path = RESULTS
     reach: Reach = "off"
     teacher_url: str = ""
     machine: MachinePrice | None = None
@@ -140,7 +144,7 @@ def build_services(settings: Settings) -> Services:
     domains = load_domains(settings.domains, encoder, settings.data / "vectors")
     services = Services(
         domains, encoder, slots=settings.slots, ranker=check_name(settings.ranker), data=settings.data,
-        reach=settings.reach, teacher_url=settings.teacher_url,
+        results=settings.results, reach=settings.reach, teacher_url=settings.teacher_url,
     )  # fmt: skip
     if settings.usd_per_hour is not None:
         services.machine = MachinePrice(settings.usd_per_hour, f"this machine at ${settings.usd_per_hour:g} an hour")

@@ -7,8 +7,8 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
-SHEETS = ("style.css", "compare.css", "guide.css", "steer.css", "what_if.css")
-SCRIPTS = ("page.js", "guide.js")
+SHEETS = ("style.css", "compare.css", "guide.css", "steer.css", "what_if.css", "room.css")
+SCRIPTS = ("page.js", "guide.js", "room.js")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
 
