@@ -19,7 +19,7 @@ from slim_app.rationale import format_rationale
 from tests.conftest import ROOT, App, start_app
 from tests.loopback import CUT, DONE, STALL, Loopback, answer, delta, error, finish, stream, usage
 
-ENDPOINTS = {"/recommend", "/rank", "/compare", "/search_catalog", "/domains", "/steer"}
+ENDPOINTS = {"/recommend", "/rank", "/compare", "/search_catalog", "/domains", "/steer", "/report"}
 BOUGHT = ["G311", "G165", "G332"]
 TUNED = (ROOT / "assets/students/smollm2-135m/meta.json").is_file()
 KEY = "sk-Secret-0123456789"
@@ -207,7 +207,7 @@ def test_the_endpoints_are_mcp_tools(used: dict[str, Any]) -> None:
     assert {name for tool in used["tools"] for name in ENDPOINTS if tool.name.endswith(name[1:])} == ENDPOINTS
     assert len(used["tools"]) == len(ENDPOINTS) and all(len(tool.description) > 40 for tool in used["tools"])
     recommend = next(tool for tool in used["tools"] if tool.name.endswith("recommend"))
-    assert set(recommend.inputSchema["properties"]) == {"history", "domain", "ranker", "k", "writer"}
+    assert set(recommend.inputSchema["properties"]) == {"history", "domain", "ranker", "k", "writer", "bound"}
     assert recommend.inputSchema["required"] == ["history"]
     assert all(value.get("description") for value in recommend.inputSchema["properties"].values())
     assert not used["hits"].isError and "Forza" in used["hits"].content[0].text

@@ -16,7 +16,7 @@ from slim_app.pipeline import explain, rank_rationale
 from slim_app.recommenders.rankers import choose_ranker, rankers_of
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
-from slim_app.ui import api_steer, api_what_if
+from slim_app.ui import api_report, api_steer, api_what_if
 from slim_app.ui.comparing import side_of
 from slim_app.ui.faults import as_gradio_errors
 
@@ -25,12 +25,13 @@ MAX_RATIONALE_CHARS = 20_000
 
 
 def build(services: Services) -> None:
-    """Register `/recommend`, `/rank`, `/compare`, `/search_catalog` and `/domains` inside the current Blocks."""
+    """Register every endpoint inside the current Blocks: those below and those of the files `api_*`."""
     first = next(iter(services.domains))
 
     def recommend(
-        history: list[str] | str, domain: str = first, ranker: str = services.ranker, k: int = 10, writer: str = ""
-    ) -> Iterator[dict[str, Any]]:
+        history: list[str] | str, domain: str = first, ranker: str = services.ranker, k: int = 10, writer: str = "",
+        bound: bool = False,
+    ) -> Iterator[dict[str, Any]]:  # fmt: skip
         """Recommend products for a purchase history, with the step-by-step reasoning that ranked them.
 
         Args:
@@ -42,6 +43,8 @@ def build(services: Services) -> None:
             k: How many products, 1 to 100.
             writer: Who writes: "student", "free" (student without the grammar), "base", "teacher", "recorded", where
                 available; empty for the default.
+            bound: Whether the products named in Step 3 must be products of the catalogue; for "student" and "base"
+                where they run embedded.
 
         Returns:
             One JSON object: rationale, recommendations with evidence, grounding, stats, model, notices.
@@ -50,7 +53,8 @@ def build(services: Services) -> None:
             place = services.domain(domain)
             chosen = choose_ranker(ranker, place)
             items = parse_history(history, place.catalog)
-            reasoner = services.reasoner(writer or services.default_writer, domain) if chosen.uses_rationale else None
+            bind, writer = place.catalog if bound else None, writer or services.default_writer
+            reasoner = services.reasoner(writer, domain, bind) if chosen.uses_rationale else None
             state = None
             for state in explain(items, place, reasoner, chosen, services.encoder, k):
                 yield state.as_dict()
@@ -153,6 +157,7 @@ def build(services: Services) -> None:
     gr.api(compare, api_name="compare", concurrency_limit=services.slots, concurrency_id="reasoner")
     gr.api(search_catalog, api_name="search_catalog", queue=False)
     gr.api(domains, api_name="domains", queue=False)
+    api_report.build(services)
     api_steer.build(services)
     api_what_if.build(services)
 

@@ -11,13 +11,14 @@ from slim_app.reasoners.live_teacher import KEY_LABEL, MODEL_LABEL, URL_LABEL
 from slim_app.recommenders.rank import MAX_K
 from slim_app.recommenders.rankers import default_for
 from slim_app.services import Services
-from slim_app.ui import compare_events, render_compare, render_summary, words
+from slim_app.ui import compare_events, link_events, render_compare, render_summary, words
 from slim_app.ui import words_compare as said
 from slim_app.ui.ballots import Ballots
 from slim_app.ui.compare_events import NO_READERS, rankers, samples, writer_choices
 from slim_app.ui.comparing import CompareHandlers
 from slim_app.ui.desks import Desks
 from slim_app.ui.explain_page import FORWARD_CLICKS, panel
+from slim_app.ui.report_links import ReportBar
 
 PLAIN = gr.InputHTMLAttributes(autocomplete="off", autocapitalize="off", spellcheck=False)
 
@@ -43,8 +44,10 @@ def build(services: Services, explain: dict[str, Any], tab: gr.Tab) -> Desks:
     c["steps"] = panel(render_compare.steps(None), "compare-steps")
     _vote(c)
     c["lists"] = panel("", "compare-lists")
+    c["report"] = ReportBar(panel, FORWARD_CLICKS, "compare-report", "compare-lists", link=False)
     _tally(c)
     compare_events.wire(c, handlers, ballots, explain, tab)
+    link_events.wire_comparison(services, c["report"], handlers.desks)
     return handlers.desks
 
 

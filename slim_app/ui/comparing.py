@@ -131,7 +131,7 @@ class CompareHandlers:
         except SlimError as error:
             yield {"message": render.error(error), "running": False}
             return
-        desk = Desk(run, tuple(history), domain, sample, diff=diff)
+        desk = Desk(run, tuple(history), domain, sample, ranker, diff=diff)
         self.desks.put(session, desk)
         yield {"message": "", "ballot": "", "lists": "", "running": True, "keep": sample is None}
         try:

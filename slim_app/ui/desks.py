@@ -24,6 +24,8 @@ class Desk:
     history: tuple[Item, ...]
     domain: Domain
     sample: Shopper | None
+    ranker: str
+    """Name of what ranks each side's list."""
     state: CompareState | None = None
     """The true one."""
     marks: dict[str, tuple[Mention, ...]] = field(default_factory=dict)

@@ -6,14 +6,16 @@ from typing import Any
 
 import gradio as gr
 
-from slim_app.domain import Domain
 from slim_app.recommenders.rank import MAX_K
-from slim_app.recommenders.rankers import default_for, rankers_of
+from slim_app.recommenders.rankers import default_for
 from slim_app.services import Services
 from slim_app.ui import render, words
+from slim_app.ui.bound import BoundSwitch
+from slim_app.ui.choosing import Choices, backbone, ranker_choices, sample_choices
 from slim_app.ui.editing import HistoryEditor
 from slim_app.ui.handlers import OWN, Handlers, Update
 from slim_app.ui.lens import LensPanel
+from slim_app.ui.report_links import ReportBar
 from slim_app.ui.signs import StopSigns
 from slim_app.ui.steer_events import SteerPanel
 from slim_app.ui.what_if_panel import WhatIfPanel
@@ -65,6 +67,7 @@ def build(services: Services, signs: StopSigns) -> dict[str, Any]:
         with gr.Column(scale=7, elem_id="beat-3"):
             panel(render.beat(3), "beat-3-head")
             c["ranking"] = panel(render.ranking(None), "ranking")
+            c["report"] = ReportBar(panel, FORWARD_CLICKS, "report", "ranking")
     c["lens"] = LensPanel(services, panel, FORWARD_CLICKS)
     c["what_if"] = WhatIfPanel(panel, FORWARD_CLICKS, DRAG_ROWS)
     _wire(c, handlers, editor, services)
@@ -80,7 +83,7 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
         c["catalogue_view"] = panel("", "catalogue-view")
     c["chips"] = panel(render.chips(first.shoppers, sample), "samples", FORWARD_CLICKS)
     c["more"] = gr.Dropdown(
-        _choices(services, first.name), value=None, label=words.MORE_SAMPLES.format(count=len(first.shoppers)),
+        sample_choices(services, first.name), value=None, label=words.MORE_SAMPLES.format(count=len(first.shoppers)),
         elem_id="more-samples", num_choices_shown=1_000, visible=len(first.shoppers) > 3,
     )  # fmt: skip
     c["search"] = gr.Textbox(
@@ -102,30 +105,18 @@ def _history_column(c: dict[str, Any], services: Services, first, sample, items)
             [(words.WRITERS[w], w) for w in writers], value=services.default_writer if writers else None,
             label=words.WRITER_LABEL, info=words.WRITER_HINT if "free" in writers else None, elem_id="writer",
         )  # fmt: skip
+        c["bound"] = BoundSwitch(services, panel)
         c["ranker"] = gr.Radio(
             ranker_choices(first), value=default_for(first, services.ranker), label=words.RANKER_LABEL,
             elem_id="ranker",
         )  # fmt: skip
         chosen = default_for(first, services.ranker)
-        c["ranker_help"] = panel(render.ranker_help(chosen, _backbone(first)), "ranker-help")
+        c["ranker_help"] = panel(render.ranker_help(chosen, backbone(first)), "ranker-help")
         c["k"] = gr.Slider(1, min(MAX_K, 50), value=10, step=1, label=words.K_LABEL, elem_id="k")
     c["message"] = panel(render.error(services.missing) if services.missing else "", "message")
     with gr.Row(elem_id="actions"):
         c["run"] = gr.Button(words.RUN, variant="primary", elem_id="run", scale=4, min_width=0)
         c["stop"] = gr.Button(words.STOP, variant="secondary", elem_id="stop", scale=1, min_width=72, interactive=False)
-
-
-def ranker_choices(domain: Domain | None) -> list[tuple[str, str]]:
-    """(label, name) of each ranker that a catalogue has."""
-    return [(words.RANKERS[name].format(backbone=_backbone(domain)), name) for name in rankers_of(domain)]
-
-
-def _backbone(domain: Domain | None) -> str:
-    return domain.recommender.backbone if domain and domain.recommender else ""
-
-
-def _choices(services: Services, name: str) -> list[tuple[str, str]]:
-    return [(s.name, s.shopper_id) for s in services.samples(name)]
 
 
 def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services: Services) -> None:
@@ -141,33 +132,14 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
             out[c["stop"]] = gr.update(interactive=update["running"])
         return out | c["steer"].begin(update) or gr.skip()
 
+    choices = c["choices"] = Choices(services, c)
     names = "history history_view chips result reasoning ranking message search hits prompt run stop"
     everything = [c[n] for n in names.split()] + c["lens"].parts + [c["what_if"].subject, *c["steer"].states]
     editing = [c[n] for n in ("history", "domain", "own", "result")]
     edited = [*everything, c["paste"]]
 
     def pick_domain(name: str, own, ranker):
-        update = on_page(handlers.pick_domain(name, own))
-        shoppers = services.samples(name)
-        known = name in services.domains or own is not None
-        hint = words.SEARCH_HINT.format(count=len(services.domain(name, own).catalog)) if known else words.SEARCH_LATER
-        update[c["own_panel"]] = gr.update(visible=name == OWN)
-        update[c["more"]] = gr.update(
-            choices=_choices(services, name), value=None, visible=len(shoppers) > 3,
-            label=words.MORE_SAMPLES.format(count=len(shoppers)),
-        )  # fmt: skip
-        update[c["search"]] = gr.update(value="", placeholder=hint)
-        domain = services.domain(name, own) if known else None
-        ranker = default_for(domain, ranker)
-        update[c["ranker"]] = gr.update(choices=ranker_choices(domain), value=ranker)
-        return update | described(ranker, name, own)
-
-    def described(ranker, name, own):
-        """What the chosen ranker does, and what the button will do."""
-        domain = services.domain(name, own) if name in services.domains or own is not None else None
-        words_of = render.ranker_help(ranker, _backbone(domain))
-        alone = ranker in ("history", "sequence")
-        return {c["ranker_help"]: words_of, c["run"]: gr.update(value=words.RUN_HISTORY if alone else words.RUN)}
+        return on_page(handlers.pick_domain(name, own)) | choices.follow(name, own, ranker)
 
     def pick_chip(name: str, event: gr.EventData):
         return on_page(handlers.pick_sample(name, str(event._data.get("id"))) | {"more": None})
@@ -199,8 +171,8 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
                 )
             yield page
 
-    def run(history, name, own, writer, ranker, k, request: gr.Request):
-        for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash):
+    def run(history, name, own, writer, ranker, k, bound, request: gr.Request):
+        for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash, bound):
             yield on_page(update)
         yield c["steer"].opened(update.get("result"), own) or gr.skip()
 
@@ -214,10 +186,9 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
     def stop(request: gr.Request) -> None:
         handlers.signs.stop(request.session_hash)
 
-    c["domain"].change(
-        pick_domain, [c["domain"], c["own"], c["ranker"]],
-        [*everything, c["own_panel"], c["more"], c["ranker"], c["ranker_help"]], queue=False, **PRIVATE,
-    )  # fmt: skip
+    c["domain"].input(  # not `change`: a page from a link chooses its catalogue by itself
+        pick_domain, [c["domain"], c["own"], c["ranker"]], [*everything, *choices.parts], queue=False, **PRIVATE
+    )
     c["chips"].click(pick_chip, [c["domain"]], [*everything, c["more"]], queue=False, **PRIVATE)
     c["more"].input(pick_more, [c["domain"], c["more"]], everything, queue=False, **PRIVATE)
     c["history_view"].click(edit, editing, edited, queue=False, **PRIVATE)
@@ -238,12 +209,14 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
         concurrency_id="encoder", **PRIVATE,
     )  # fmt: skip
     about = [c["ranker"], c["domain"], c["own"]]
-    c["ranker"].change(described, about, [c["ranker_help"], c["run"]], queue=False, **PRIVATE)
+    c["ranker"].change(choices.described, about, [c["ranker_help"], c["run"]], queue=False, **PRIVATE)
+    bound = c["bound"].box
+    c["writer"].change(c["bound"].follow, [c["writer"], bound], bound, queue=False, **PRIVATE)
     lens, steer = c["lens"], c["steer"]
     given, weighed = [c[n] for n in ("result", "written", "edits")], [*steer.parts, *lens.parts]
     lens.slider.input(weigh, [*given, lens.slider], weighed, queue=False, trigger_mode="always_last", **PRIVATE)
     lens.ends.click(weigh_back, given, weighed, queue=False, **PRIVATE)
     steer.wire(lens, PRIVATE)
-    run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")]
+    run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")] + [bound]
     c["run"].click(run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE)
     c["stop"].click(stop, None, None, queue=False, **PRIVATE)

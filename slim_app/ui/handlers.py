@@ -98,9 +98,10 @@ class Handlers:
     # -- explaining -----------------------------------------------------------------------------------
 
     def run(
-        self, history: list[Item], name: str, own: Domain | None, writer: str, ranker: str, k: int, session: str | None
-    ) -> Iterator[Update]:
-        """Stream the states of one run into the page."""
+        self, history: list[Item], name: str, own: Domain | None, writer: str, ranker: str, k: int, session: str | None,
+        bound: bool = False,
+    ) -> Iterator[Update]:  # fmt: skip
+        """Stream the states of one run into the page. `bound`: its products are bound to the catalogue."""
         sign = self.signs.begin(session)
         state: State | None = None
         ranked = None
@@ -109,7 +110,8 @@ class Handlers:
                 raise SlimError("Upload your catalogue first: the products to rank come from it.")
             domain = self.services.domain(name, own)
             chosen = choose_ranker(ranker, domain)
-            reasoner = self.services.reasoner(writer, name) if chosen.uses_rationale else None
+            bind = domain.catalog if bound else None
+            reasoner = self.services.reasoner(writer, name, bind) if chosen.uses_rationale else None
             yield {
                 "prompt": render_rationale.prompt(reasoner.prompt(history) if reasoner else ""),
                 "ranking": render.ranking(None),
@@ -124,6 +126,7 @@ class Handlers:
                     update["ranking"] = render.ranking(state)
                 yield update
             assert state is not None
+            state = replace(state, writer=writer if reasoner else "")
             yield {
                 "reasoning": render_rationale.reasoning(state),
                 "ranking": self.finished(state),

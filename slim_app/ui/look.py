@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
-SHEETS = ("style.css", "compare.css", "guide.css", "steer.css", "what_if.css", "room.css")
+SHEETS = ("style.css", "compare.css", "guide.css", "steer.css", "what_if.css", "links.css", "room.css")
 SCRIPTS = ("page.js", "guide.js", "room.js")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")

@@ -5,11 +5,22 @@ from __future__ import annotations
 import gradio as gr
 
 from slim_app.services import Services, model_line
-from slim_app.ui import api, compare_page, explain_page, room_page, what_if_events, words, words_compare, words_room
+from slim_app.ui import (
+    api,
+    compare_page,
+    explain_page,
+    link_events,
+    room_page,
+    what_if_events,
+    words,
+    words_compare,
+    words_room,
+)
 from slim_app.ui.about import about
 from slim_app.ui.desks import Desks
 from slim_app.ui.escape import esc
 from slim_app.ui.guide import guide
+from slim_app.ui.handlers import Handlers
 from slim_app.ui.signs import StopSigns
 from slim_app.ui.what_if_handlers import WhatIfHandlers
 
@@ -28,6 +39,7 @@ def build_page(services: Services) -> gr.Blocks:
                 what_if = what_if_events.wire(services, explain)
             with gr.Tab(words_compare.TAB, id="compare") as compare_tab:
                 desks = compare_page.build(services, explain, compare_tab)
+            link_events.wire(page, services, explain, Handlers(services, signs), desks)
             with gr.Tab(words_room.TAB, id="evaluation") as evaluation_tab:
                 room_page.build(services.results, evaluation_tab)
             with gr.Tab(words.ABOUT_TAB, id="about"):
