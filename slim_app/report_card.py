@@ -84,7 +84,9 @@ def card_of(
         raise SlimError(NOTHING)
     ranker, edits = choose_ranker(state.ranker, domain), own_edits(state, edits)
     k = max(1, len(state.recommendations))
-    if steered is None and edits is not None and edits.edited:
+    if edits is None or not edits.edited:
+        steered = None
+    elif steered is None or not steered.done:
         *_, steered = steer(edits, state.history, domain, ranker, services.encoder, k)
     try:
         link = f"{address}?{PARAMETER}={link_of(services, state, edits, made)}"
