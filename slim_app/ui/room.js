@@ -35,12 +35,14 @@
     const plot = button && box(button)?.querySelector(".js-plotly-plot");
     if (!plot || !window.Plotly) return;
     const { figure, width, height } = picture(plot), format = button.dataset.save;
-    const url = await window.Plotly.toImage(figure, { format, width, height, scale: format === "png" ? 2 : 1 });
+    const data = await window.Plotly.toImage(figure, { format, width, height, scale: format === "png" ? 2 : 1 });
+    const url = URL.createObjectURL(await (await fetch(data)).blob());
     const link = document.createElement("a");
     link.href = url;
     link.download = `${button.closest(".room-below").dataset.file}.${format}`;
     document.body.append(link);
     link.click();
     link.remove();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
   });
 })();
