@@ -20,6 +20,7 @@ from tests.conftest import ROOT, App, start_app
 from tests.loopback import CUT, DONE, STALL, Loopback, answer, delta, error, finish, stream, usage
 
 ENDPOINTS = {"/recommend", "/rank", "/compare", "/search_catalog", "/domains", "/steer", "/report"}
+ENDPOINTS |= {"/what_if", "/purchases_that_matter", "/faithfulness"}
 BOUGHT = ["G311", "G165", "G332"]
 TUNED = (ROOT / "assets/students/smollm2-135m/meta.json").is_file()
 KEY = "sk-Secret-0123456789"
