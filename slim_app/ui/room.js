@@ -19,15 +19,16 @@
 
   // A picture says on white paper what the page says around the chart: its title and how it was measured.
   const picture = (plot) => {
-    const { meta = {}, margin, height, ...rest } = plot.layout;
+    const { meta, margin, ...rest } = plot.layout;
+    const height = meta.height; // Plotly drops the layout's own when it fits a chart to the page
     const lines = meta.note ? meta.note.split("<br>").length : 0;
     const above = 44, under = 18 * lines + 12, ink = "#1b2430";
     const inner = height - margin.t - margin.b, total = height + above + under;
-    const note = { text: meta.note || "", xref: "paper", yref: "paper", x: 0, y: -(margin.b + under - 6) / inner,
+    const note = { text: meta.note, xref: "paper", yref: "paper", x: 0, y: -(margin.b + under - 6) / inner,
       xshift: 12 - margin.l, xanchor: "left", yanchor: "bottom", align: "left", showarrow: false, font: { size: 12, color: ink } };
     const layout = { ...rest, autosize: false, width: 900, height: total, paper_bgcolor: "#ffffff",
       margin: { ...margin, t: margin.t + above, b: margin.b + under }, annotations: [...(rest.annotations || []), note],
-      title: { text: meta.title || "", x: 12 / 900, xanchor: "left", y: 1 - 14 / total, yanchor: "top", font: { size: 18, color: ink } } };
+      title: { text: meta.title, x: 12 / 900, xanchor: "left", y: 1 - 14 / total, yanchor: "top", font: { size: 18, color: ink } } };
     return { figure: { data: plot.data, layout, config: {} }, width: 900, height: total };
   };
   document.addEventListener("click", async (event) => {

@@ -15,6 +15,7 @@ from slim_app.ui.room_figure import (
     Missing,
     Options,
     Subject,
+    axis_title,
     between,
     layout,
     number,
@@ -125,7 +126,7 @@ def steps(result: Result, options: Options) -> Figure | Missing:
         if not any(len(steps) == 1 for steps in found):
             continue
         gap = bool(drawn)
-        for steps_, name in sorted(found.items()):
+        for steps_, name in sorted(found.items(), key=lambda pair: (len(pair[0]), pair[0])):
             run = result.evaluation.runs[name]
             what = said.STEP.get(steps_[0], name) if len(steps_) == 1 else said.ALL_STEPS
             how = label_of(name, run)
@@ -209,9 +210,10 @@ def sparsity(result: Result, options: Options) -> Figure | Missing:
                          value, low, high))  # fmt: skip
             subjects.append(Subject("group", name, f"{label}, {group.group}", place))
     groups = lines[0][1].sparsity.groups if lines else []
-    look = layout(360, left=40, right=12, top=12, bottom=56)
+    look = layout(372, left=40, right=12, top=12, bottom=68)
     look["xaxis"] = {"fixedrange": True, "showgrid": False, "zeroline": False, "range": [-0.5, len(groups) - 0.5],
-                     "tickvals": list(range(len(groups))), "ticktext": [_group(group) for group in groups]}  # fmt: skip
+                     "tickvals": list(range(len(groups))), "ticktext": [_group(group) for group in groups],
+                     "tickfont": {"size": 12}, "title": axis_title(said.AXIS_PURCHASES)}  # fmt: skip
     look["yaxis"] = value_axis(gridcolor=GRID)
     legend_below(look, len(lines))
     runs = [run for _, run, _, _ in lines]

@@ -82,7 +82,7 @@ def _one_step(run: Run) -> bool:
     return run.rationales is not None and len(run.steps) == 1
 
 
-def bars(rows: Sequence[Bar], digits: int = 2, title: str = "") -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def bars(rows: Sequence[Bar], digits: int = 2) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(traces, layout); each point's customdata is its row."""
     places, place = [], -1.0
     for row in rows:
@@ -111,7 +111,7 @@ def bars(rows: Sequence[Bar], digits: int = 2, title: str = "") -> tuple[list[di
     several = len(traces) > 1
     height = int(ROW * (places[-1] + 1 if places else 1)) + 52 + 52 * several
     look = layout(height, top=52 if several else 8) | {"showlegend": several}
-    look["xaxis"] = value_axis(title={"text": title}) if title else value_axis()
+    look["xaxis"] = value_axis()
     look["yaxis"] = row_axis([row.label for row in rows], places)
     look["annotations"] = values_beside([number(row.value, digits=_beside(digits)) for row in rows], places)
     return traces, look

@@ -22,6 +22,7 @@ LINES = ("#7d8794", "#947a58", "#2f86c2", "#d06b1e", "#1f8b99", "#bd5a9c", "#1f9
 LINE_SYMBOLS = ("square", "diamond", "circle", "triangle-up", "circle-open", "diamond-open", "cross", "x")
 DASHES = ("solid", "dot", "solid", "dash", "solid", "dash", "dot", "solid")
 GRID, WHISKER = "rgba(138,148,160,0.32)", "#8a94a0"
+NO_WHISKER = "none"
 ROW, LABEL_WIDTH = 34, 20
 CONFIG = {"displayModeBar": False, "displaylogo": False, "doubleClick": False, "showTips": False}
 
@@ -66,7 +67,8 @@ class Figure:
     def as_plotly(self) -> dict[str, Any]:
         """For plotly.js; `meta` is what an exported picture says in addition."""
         title = said.FIGURES[self.name][0]
-        meta = {"title": title, "note": wrap(" ".join(self.caption), 120), "label": said.CHART.format(title=title)}
+        meta = {"title": title, "note": wrap(" ".join(self.caption), 120), "label": said.CHART.format(title=title),
+                "height": self.layout["height"]}  # fmt: skip
         return {"data": self.data, "layout": {**self.layout, "meta": meta}, "config": CONFIG}
 
 
@@ -108,7 +110,12 @@ def layout(height: int, left: int = 150, right: int = 52, top: int = 8, bottom: 
 
 
 def value_axis(**more: Any) -> dict[str, Any]:
-    return {"fixedrange": True, "gridcolor": GRID, "zerolinecolor": WHISKER, "rangemode": "tozero", **more}  # fmt: skip
+    return {"fixedrange": True, "gridcolor": GRID, "zerolinecolor": WHISKER, "rangemode": "tozero",
+            "tickangle": 0, "nticks": 6, **more}  # fmt: skip
+
+
+def axis_title(text: str) -> dict[str, Any]:
+    return {"text": text, "font": {"size": 13}, "standoff": 6}
 
 
 def row_axis(labels: Sequence[str], places: Sequence[float]) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def row_axis(labels: Sequence[str], places: Sequence[float]) -> dict[str, Any]:
     return {
         "fixedrange": True, "showgrid": False, "zeroline": False, "tickvals": list(places),
         "ticktext": [wrap(label) for label in labels], "range": [max(places, default=0) + 0.6, -0.6], "ticklen": 4,
-        "tickcolor": "rgba(0,0,0,0)",
+        "tickcolor": "rgba(0,0,0,0)", "tickfont": {"size": 12},
     }  # fmt: skip
 
 
@@ -139,7 +146,9 @@ def filling(kinds: Sequence[str]) -> dict[str, Any]:
 
 
 def whiskers(sds: Sequence[float | None]) -> dict[str, Any]:
-    return {"type": "data", "array": list(sds), "color": WHISKER, "thickness": 1.5, "width": 4}
+    """Of plotly: null would be drawn as a whisker of no length, what is no number is not drawn."""
+    array = [NO_WHISKER if sd is None else sd for sd in sds]
+    return {"type": "data", "array": array, "color": WHISKER, "thickness": 1.5, "width": 4}
 
 
 def between(means: Sequence[float], intervals: Sequence[tuple[float, float] | None]) -> dict[str, Any]:
@@ -147,5 +156,5 @@ def between(means: Sequence[float], intervals: Sequence[tuple[float, float] | No
     pairs = list(zip(means, intervals, strict=True))
     return {
         **whiskers([None if ends is None else ends[1] - mean for mean, ends in pairs]), "symmetric": False,
-        "arrayminus": [None if ends is None else mean - ends[0] for mean, ends in pairs],
+        "arrayminus": [NO_WHISKER if ends is None else mean - ends[0] for mean, ends in pairs],
     }  # fmt: skip

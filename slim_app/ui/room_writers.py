@@ -16,6 +16,7 @@ from slim_app.ui.room_figure import (
     Missing,
     Options,
     Subject,
+    axis_title,
     between,
     filling,
     layout,
@@ -41,6 +42,10 @@ def writer_label(name: str) -> str:
     return said.NO_GRAMMAR.replace("{label}", label) if rest.strip() == "no grammar" else label + name[len(first) :]
 
 
+COST_ROW, COST_GAP = 46, 66
+"""Pixels: labels of three lines, and the space between seconds and money."""
+
+
 def cost(result: Result, options: Options) -> Figure | Missing:
     """Seconds and money for the rationales of 1,000 users, the paper's seconds beside."""
     if result.evaluation is None:
@@ -55,8 +60,9 @@ def cost(result: Result, options: Options) -> Figure | Missing:
         for name, seconds in evaluation.paper.seconds_per_rationale.items():
             who.append(("paper", said.PAPER_COST.replace("{who}", name), 1000 * seconds, None, evaluation.paper.title))
             subjects.append(Subject("paper", name, who[-1][1]))
-    data, height = [], ROW * len(who)
-    look = layout(2 * height + 2 * 62 + 20, left=150, right=88, top=30, bottom=30)
+    money = sum(row[0] != "paper" for row in who)
+    plot = COST_ROW * (len(who) + money) + COST_GAP
+    data, look = [], layout(plot + 60, left=150, right=56, top=30, bottom=30)
     annotations = []
     for panel, (key, column) in enumerate((("seconds", 2), ("usd", 3))):
         shown = [n for n, row in enumerate(who) if key == "seconds" or row[0] != "paper"]
@@ -68,15 +74,16 @@ def cost(result: Result, options: Options) -> Figure | Missing:
             "marker": filling(kinds), "hoverinfo": "text",
             "hovertext": [f"{plain(who[n][1])}<br>{number(who[n][column])}<br>{plain(who[n][4])}" for n in shown],
         })  # fmt: skip
-        domain = [0.57, 1] if panel == 0 else [0, 0.43 * max(1, len(shown)) / max(1, len(who))]
+        domain = [1 - COST_ROW * len(who) / plot, 1] if panel == 0 else [0, COST_ROW * money / plot]
         look[f"xaxis{axis}"] = value_axis(anchor=f"y{axis}")
         labels = [who[n][1] for n in shown]
         look[f"yaxis{axis}"] = row_axis(labels, range(len(shown))) | {"domain": domain, "anchor": f"x{axis}"}
-        texts = [number(who[n][column], digits=0 if key == "seconds" else 2) for n in shown]
+        values = [who[n][column] for n in shown]
+        texts = ["–" if one is None else number(one, digits=0 if key == "seconds" else 2) for one in values]
         annotations += values_beside(texts, range(len(shown)), f"y{axis}")
         annotations.append({
-            "text": said.COST_ROWS[key], "x": 0, "xref": "paper", "xanchor": "left", "y": domain[1], "yref": "paper",
-            "yanchor": "bottom", "showarrow": False, "font": {"size": 13},
+            "text": said.COST_ROWS[key], "x": 0, "xref": "paper", "xanchor": "left", "xshift": -144, "y": domain[1],
+            "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 13},
         })  # fmt: skip
     look["annotations"] = annotations
     caption = [one.protocol for one in evaluation.cost.values()]
@@ -208,7 +215,7 @@ def differences(result: Result, options: Options) -> Figure | Missing:
     look = layout(height * len(rows) + 52, left=160, right=52, top=8, bottom=44)
     places = list(range(len(rows)))
     look["yaxis"] = row_axis([row[2] for row in rows], places)
-    look["xaxis"] = value_axis(title={"text": said.AXIS_POINTS}, zerolinewidth=2)
+    look["xaxis"] = value_axis(title=axis_title(said.AXIS_POINTS), zerolinewidth=2)
     look["annotations"] = values_beside([f"{row[4]:+.1f}" for row in rows], places)
     clear = [row[5] > 0 or row[6] < 0 for row in rows]
     data = [{

@@ -78,7 +78,7 @@ PAPER = "the paper"
 CATALOGUE = "Products sorted by popularity"
 TRAINING = "Purchases in the training data"
 WRITERS = {"teacher": "Teacher", "student": "Student", "base": "Untuned base"}
-NO_GRAMMAR = "{label}, free form"
+NO_GRAMMAR = "{label}, free"
 NO_TEXT = "purchases alone"
 
 FIGURES = {
@@ -178,7 +178,7 @@ CAPTION_ONCE = "Whole catalogue: one measurement, so no ±."
 CAPTION_PAIRED = "Paired over the people; bars are 95 % bootstrap intervals. Ranked by “{ranker}”, 101 candidates."
 SIMULATED = "Simulated: these purchases are invented by a program. Nothing can be concluded from them about people."
 SIMULATED_TEXTS = "Simulated: the reasoning that runs read was written by a program that knows the person, not a model."
-UNTUNED = "The base is untuned: the small model before it was taught. “Free form”: no grammar holds the three steps."
+UNTUNED = "The base is untuned: the small model before it was taught. “Free”: no grammar holds the three steps."
 
 # -- a figure without data ---------------------------------------------------------------------------------------------
 NO_RESULTS = (
@@ -246,11 +246,12 @@ COST_SOURCE = "{engine} on {device}, {parts} side by side, {count:,} texts measu
 COST_PRICED = "price: {source}; {estimated}"
 ESTIMATED, RECORDED = "tokens estimated from the texts, no usage recorded", "tokens as recorded"
 UNKNOWN = "not recorded"
-PAPER_COST = "The paper: {who}"
+PAPER_COST = "Paper: {who}"
 FAULT = "Something went wrong on our side (details are in the app’s log). Choose the evaluation again."
 CHART = "{title}. The table below it has the same figures."
-AXIS_GROUP = "{group}<br>{low}–{high} purchases"
-AXIS_GROUP_ONE = "{group}<br>{low} purchases"
+AXIS_GROUP = "{group}<br>{low}–{high}"
+AXIS_GROUP_ONE = "{group}<br>{low}"
+AXIS_PURCHASES = "purchases of each person"
 AXIS_SHARE = "% of all places in the lists"
 AXIS_BINS = ("best-sellers", "rarely bought")
 CASES_WHO = "{number} ({group})"
