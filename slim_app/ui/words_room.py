@@ -75,7 +75,6 @@ KINDS = {
     "base": "untuned base", "other": "other",
 }  # fmt: skip
 PAPER = "the paper"
-CATALOGUE = "Products sorted by popularity"
 TRAINING = "Purchases in the training data"
 WRITERS = {"teacher": "Teacher", "student": "Student", "base": "Untuned base"}
 NO_GRAMMAR = "{label}, free"
@@ -236,7 +235,6 @@ PAPER_ROW = "{row}: {value}"
 TESTS = "Against the strongest other"
 TEST = "{first} against {second}: {difference:+.2f} ({low:.2f} to {high:.2f}, p = {p:.2g}, Wilcoxon {wilcoxon:.2g})"
 RANGE = "{low} to {high}"
-PEOPLE = "{count:,} people"
 OTHER_MEASURES = "All measures of “{label}”"
 MEASURE_COLUMNS = ("Measure", "101 candidates", "Whole catalogue")
 COST_ROWS = {"seconds": "Seconds for 1,000 people", "usd": "US dollars for 1,000 people"}
@@ -247,12 +245,10 @@ COST_PRICED = "price: {source}; {estimated}"
 ESTIMATED, RECORDED = "tokens estimated from the texts, no usage recorded", "tokens as recorded"
 UNKNOWN = "not recorded"
 PAPER_COST = "Paper: {who}"
-FAULT = "Something went wrong on our side (details are in the app’s log). Choose the evaluation again."
 CHART = "{title}. The table below it has the same figures."
 AXIS_GROUP = "{group}<br>{low}–{high}"
 AXIS_GROUP_ONE = "{group}<br>{low}"
 AXIS_PURCHASES = "purchases of each person"
-AXIS_SHARE = "% of all places in the lists"
 AXIS_BINS = ("best-sellers", "rarely bought")
 CASES_WHO = "{number} ({group})"
 AXIS_POINTS = "points of NDCG@10"
