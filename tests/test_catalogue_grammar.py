@@ -12,7 +12,7 @@ from slim_app.catalog import Catalog
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_TITLE_CHARS, clean_title
 from slim_app.rationale import parse
-from slim_app.reasoners.catalogue_grammar import CatalogueGrammar, title_rules, whole_products
+from slim_app.reasoners.catalogue_grammar import CatalogueGrammar, title_rules
 from slim_app.reasoners.grammar import rationale_grammar
 from slim_app.reasoners.llama_cpp import BOUND_NOTE, LlamaCppReasoner
 from slim_app.schema import Item, RunStats
@@ -114,22 +114,8 @@ def test_it_takes_the_place_of_the_free_product():
         assert len(names) == len(set(names)) and whole.count("product ::=") == 1
         assert whole.endswith('product ::= "a"')
         assert rationale_grammar(tuned).count("product ::=") == 1
-
-
-TEXT = "Step 1: You play.\nStep 2:\n1. A\nStep 3:\n1. Halo\n2. Halo 2"
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 100])
-def test_half_a_title_is_no_product(size):
-    pieces = [TEXT[n : n + size] for n in range(0, len(TEXT), size)]
-    without_last = TEXT[: -len("\n2. Halo 2")]
-    for reason, expected in (("stop", TEXT), ("length", without_last), ("", without_last)):
-        stats = RunStats(finish_reason=reason)
-        out = list(whole_products(iter(pieces), stats))
-        assert "".join(out) == expected
-        assert len(out) >= len(pieces), "a held line is a heartbeat"
-    before = "Step 1: You play.\nStep 2:\n1. A"
-    assert "".join(whole_products(iter([before]), RunStats(finish_reason="length"))) == before
+        rest = rationale_grammar(tuned, product_rules='product ::= "a"', written=3)
+        assert rest.startswith('root ::= "\\n4. " product "\\n5. " product\n')
 
 
 def test_the_engine_names_nothing_else(engine):
@@ -140,6 +126,7 @@ def test_the_engine_names_nothing_else(engine):
     rationale = parse("".join(reasoner.stream(history, stats)))
     assert stats.finish_reason == "stop" and len(rationale.step3) == 5
     assert set(rationale.step3) <= set(grammar.titles) - {"Halo", "任天堂 Switch 🎮"}
+    assert len(set(rationale.step3)) == 5 and rationale.text.count("Step 1:") == 1
     free = LlamaCppReasoner(engine, tuned=False).info
     assert reasoner.info.bound and reasoner.info.note.startswith(BOUND_NOTE) and not free.bound and free.note == ""
     assert (f"{grammar.left_out} could not be offered:" in reasoner.info.note) == bool(grammar.left_out)

@@ -8,7 +8,7 @@ titles) are one rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -16,7 +16,7 @@ from slim_app.catalog import Catalog, normal
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_TITLE_CHARS, clean_title
 from slim_app.rationale import format_rationale, parse
-from slim_app.schema import Item, RunStats
+from slim_app.schema import Item
 
 BATCH = 5
 """Titles that are read back together: as many as Step 3 has."""
@@ -89,23 +89,6 @@ def _branch(titles: Sequence[str], depth: int, names: dict[str, str]) -> str:
             literal += f" {names.setdefault(body, f'title{len(names)}')}"
         alternatives.append(literal)
     return " | ".join(['""'] * ends + alternatives)
-
-
-def whole_products(deltas: Iterator[str], stats: RunStats) -> Iterator[str]:
-    """Passes a stream on, Step 3 line by line: a product that is cut off is dropped, since half a title is none.
-
-    Args:
-        stats: the stream's; what `finish_reason` says at its end decides about the last line.
-    """
-    text, sent = "", 0
-    for delta in deltas:
-        text += delta
-        begin = text.find("\nStep 3:")
-        safe = len(text) if begin < 0 else max(text.rfind("\n"), begin)
-        yield text[sent:safe] if safe > sent else ""
-        sent = max(sent, safe)
-    if stats.finish_reason == "stop" and sent < len(text):
-        yield text[sent:]
 
 
 def _read_back(titles: Sequence[str]) -> bool:

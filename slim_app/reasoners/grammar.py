@@ -25,16 +25,17 @@ UNTUNED = (
 
 
 def rationale_grammar(
-    tuned: bool, categories: int = CATEGORIES, products: int = PRODUCTS, product_rules: str = ""
+    tuned: bool, categories: int = CATEGORIES, products: int = PRODUCTS, product_rules: str = "", written: int = 0
 ) -> str:
     """`Step 1: <one or two sentences>`, then numbered lists of categories or brands and of products.
 
     Args:
         product_rules: what a product may be instead of free words, see `catalogue_grammar`.
+        written: products that are there already: if any, what follows them is all that is left to write.
     """
     step2 = " ".join(f'"\\n{n}. " category' for n in range(1, categories + 1))
-    step3 = " ".join(f'"\\n{n}. " product' for n in range(1, products + 1))
-    root = f'root ::= "Step 1: " step1 "\\nStep 2:" {step2} "\\nStep 3:" {step3}'
+    step3 = " ".join(f'"\\n{n}. " product' for n in range(written + 1, products + 1))
+    root = f"root ::= {step3}" if written else f'root ::= "Step 1: " step1 "\\nStep 2:" {step2} "\\nStep 3:" {step3}'
     rules = TUNED if tuned else UNTUNED
     if product_rules:
         rules = (*(rule for rule in rules if not rule.startswith("product ")), product_rules)

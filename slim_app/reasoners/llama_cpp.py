@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from slim_app.errors import SlimError
 from slim_app.prompts import MAX_NEW_TOKENS, PROMPT_VERSION, clean_title, student_prompt
-from slim_app.reasoners.catalogue_grammar import CatalogueGrammar, whole_products
+from slim_app.reasoners.catalogue_grammar import CatalogueGrammar
+from slim_app.reasoners.distinct_products import distinct_products
 from slim_app.reasoners.engine import Engine
 from slim_app.reasoners.grammar import rationale_grammar
 from slim_app.schema import Item, ModelInfo, RunStats, shown
@@ -70,11 +71,19 @@ class LlamaCppReasoner:
         """T_s, filled."""
         return student_prompt(self.read(history))
 
-    def request(self, history: Sequence[Item]) -> dict:
-        """The whole chat request: greedy, so the same history always gets the same rationale."""
+    def request(self, history: Sequence[Item], text: str = "", named: Sequence[str] = (), tokens: int = 0) -> dict:
+        """The whole chat request: greedy, so the same history always gets the same rationale.
+
+        Args:
+            text: what the answer begins with, up to the last of the products `named`; it took so many `tokens`.
+
+        Raises:
+            SlimError: bound to a catalogue, and no title of it is left.
+        """
+        so_far = [{"role": "assistant", "content": text}] if text else []
         request = {
-            "messages": [{"role": "user", "content": self.prompt(history)}],
-            "max_tokens": MAX_NEW_TOKENS,
+            "messages": [{"role": "user", "content": self.prompt(history)}, *so_far],
+            "max_tokens": max(1, MAX_NEW_TOKENS - tokens),
             "temperature": 0,
             **DRY,
             # a prompt continued from an earlier one is computed in other batches: rounding then changes the text
@@ -83,14 +92,36 @@ class LlamaCppReasoner:
             "stream_options": {"include_usage": True},
         }
         if self.grammar:
-            rules = self.catalogue.rules(shown(history)) if self.catalogue else ""
-            request["grammar"] = rationale_grammar(self.info.tuned, product_rules=rules)
+            used = [*shown(history), *(Item("", title) for title in named)]
+            rules = self.catalogue.rules(used) if self.catalogue else ""
+            request["grammar"] = rationale_grammar(self.info.tuned, product_rules=rules, written=len(named))
         if self.engine.adapter is not None:
             request["lora"] = [{"id": 0, "scale": 1.0 if self.info.tuned else 0.0}]
         return request
 
     def stream(self, history: Sequence[Item], stats: RunStats) -> Iterator[str]:
         """See `reasoners.base.Reasoner.stream`. Several tokens may arrive in one delta."""
+        start = time.perf_counter()
+
+        def ask(text: str, named: Sequence[str], part: RunStats) -> Iterator[str] | None:
+            try:
+                request = self.request(history, text, named, stats.tokens)
+            except SlimError:
+                if named:
+                    return None  # a small catalogue: all of it was named
+                raise
+            return self._answer(request, part, start)
+
+        try:
+            yield from (
+                distinct_products(ask, stats) if self.catalogue else self._answer(self.request(history), stats, start)
+            )
+        finally:
+            stats.seconds = time.perf_counter() - start
+            stats.finish_reason = stats.finish_reason or "cancelled"
+
+    def _answer(self, request: dict, stats: RunStats, start: float) -> Iterator[str]:
+        """The deltas of one request; closing them ends it."""
         events: queue.SimpleQueue = queue.SimpleQueue()
         stop = threading.Event()
 
@@ -100,20 +131,16 @@ class LlamaCppReasoner:
 
         def work() -> None:
             try:
-                self.engine.chat(self.request(history), on_event)
+                self.engine.chat(request, on_event)
             except Exception as error:  # the engine's C++ errors arrive as RuntimeError; the visitor gets words
                 events.put({"error": {"message": str(error)}})
             events.put(None)
 
-        start = time.perf_counter()
         threading.Thread(target=work, daemon=True, name="slim-reasoner").start()
         try:
-            deltas = self._deltas(events, stats, start)
-            yield from whole_products(deltas, stats) if self.catalogue else deltas
+            yield from self._deltas(events, stats, start)
         finally:
             stop.set()
-            stats.seconds = time.perf_counter() - start
-            stats.finish_reason = stats.finish_reason or "cancelled"
 
     def _deltas(self, events: queue.SimpleQueue, stats: RunStats, start: float) -> Iterator[str]:
         while True:
