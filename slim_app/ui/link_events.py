@@ -78,7 +78,7 @@ def shown(services: Services, c: dict[str, Any], handlers: Handlers, found: Rest
         c["history"]: found.history,
         c["history_view"]: render.history(found.history),
         c["chips"]: render.chips(services.samples(found.domain), sample),
-        c["k"]: found.k,
+        c["k"]: min(found.k, c["k"].maximum),  # the API lists more than the page offers
         c["bound"].box: c["bound"].follow(found.writer or services.default_writer, found.bound),
         c["message"]: "".join(f'<p class="notice" role="status">{esc(line)}</p>' for line in found.notices),
     }
