@@ -53,11 +53,14 @@ def bar(edits: Edits, view: View) -> str:
         f'<button type="button" class="link" data-act="{act}"{"" if usable[act] else " disabled"}>{label}</button>'
         for act, label in said.HISTORY.items()
     )
-    adds = "".join(f' data-add-{step}="{label}"' for step, label in said.ADD.items())
+    words = {"rewrite": said.REWRITE, "keys": said.KEYS, "touch": said.KEYS_TOUCH}
+    words |= {f"add-{step}": label for step, label in said.ADD.items()}
+    data = "".join(f' data-{name}="{esc(word)}"' for name, word in words.items())
     error = f'<span class="failed" role="alert">{esc(view.error)}</span>' if view.error else ""
     return (
-        f'<div class="steer-bar" data-rewrite="{said.REWRITE}" data-keys="{said.KEYS}"{adds}>'
+        f'<div class="steer-bar"{data}>'
         f'<b class="count">{count}</b>{buttons}'
+        f'<button type="button" class="link to-list" data-open="beat-3">{said.TO_LIST}</button>'
         f'<span class="line" role="status">{error or esc(view.line)}</span></div>'
     )
 

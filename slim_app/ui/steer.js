@@ -39,7 +39,7 @@ const write = () => {
   const box = document.createElement("div"), area = document.createElement("textarea"), keys = document.createElement("p");
   box.className = "writer-box";
   keys.className = "fine";
-  keys.textContent = words.dataset.keys;
+  keys.textContent = matchMedia("(hover: none)").matches ? words.dataset.touch : words.dataset.keys;
   area.maxLength = 500;
   area.rows = 1;
   area.value = draft.value;
@@ -89,6 +89,7 @@ element.addEventListener("toggle", (event) => {
   if (!menu.open) { if (open === key) open = ""; return; }
   menus().forEach((other) => { if (other !== menu) other.open = false; });
   open = key;
+  menu.querySelector(".menu").scrollIntoView({ block: "nearest" });
 }, true);
 element.addEventListener("keydown", (event) => {
   wanted = null;

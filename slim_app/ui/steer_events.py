@@ -42,10 +42,10 @@ class SteerPanel:
         """All that an edit changes, but for the lens."""
         return [self.c[name] for name in NAMES]
 
-    def show(self, update: Update, lens: LensPanel | None = None, weight: float | None = None) -> dict[Any, Any]:
-        """Names → components."""
+    def show(self, update: Update, weight: float | None = None) -> dict[Any, Any]:
+        """Names → components; `weight`: where the fusion lens stands."""
         out = {self.c[name]: value for name, value in update.items() if name in NAMES}
-        return out | lens.show(update["lens"], weight) if lens and "lens" in update else out
+        return out | self.c["lens"].show(update["lens"], weight) if "lens" in update else out
 
     def begin(self, update: Update) -> dict[Any, Any]:
         """What a handler's update means here: a finished run can be edited, a new one or none ends the edits."""
@@ -58,16 +58,15 @@ class SteerPanel:
         began = self.desk.begin(state)
         if began["edits"] is None:
             return {}
-        *_, last = self.desk.follow(Desk(state, began["edits"], own), opening=True)
-        return self.show(last)
+        return self.show(self._at_last(Desk(state, began["edits"], own), opening=True))
 
     def restored(self, state: State, edits: Edits | None) -> dict[Any, Any]:
         """A page from a link: its run, and the list under its edits."""
         began = self.desk.begin(state)
         if began["edits"] is None:
             return self.show(began)
-        *_, last = self.desk.follow(Desk(state, edits or began["edits"]), opening=edits is None or not edits.edited)
-        return self.show(began | last)
+        opening = edits is None or not edits.edited
+        return self.show(began | self._at_last(Desk(state, edits or began["edits"]), opening))
 
     def weighed(
         self, result: State | None, written: State | None, edits: Edits | None, weight: float | None
@@ -75,8 +74,16 @@ class SteerPanel:
         """The fused list at another weight of its reasoning (None: the learned one), under the same edits."""
         if written is None or edits is None or written.ranker != "fused":
             return self.show(self.desk.handlers.reweigh(result, weight))
-        *_, last = self.desk.follow(Desk(written, edits, weight=weight))
-        return self.show(last)
+        update = self._at_last(Desk(written, edits, weight=weight))
+        update.pop("lens", None)  # its slider is under the person's hand
+        return self.show(update)
+
+    def _at_last(self, desk: Desk, opening: bool = False) -> Update:
+        """The last value of everything that follows."""
+        out: Update = {}
+        for update in self.desk.follow(desk, opening):
+            out |= update
+        return out
 
     def wire(self, lens: LensPanel, events: dict[str, Any]) -> None:
         """Every click on the cards. `events`: what all private events have in common."""
@@ -87,7 +94,7 @@ class SteerPanel:
                 yield gr.skip()
                 return
             for update in self.desk.act(Desk(written, edits, own, weight), steered, event._data):
-                yield self.show(update, lens, weight)
+                yield self.show(update, weight)
 
         given = [c[name] for name in ("written", "edits", "steered", "own")] + [lens.weight]
         # one after the other: each edit begins with what the last one left, so none gets lost

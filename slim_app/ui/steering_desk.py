@@ -11,7 +11,7 @@ from slim_app.domain import Domain
 from slim_app.errors import SlimError
 from slim_app.explain import ground
 from slim_app.rationale_edits import Edits, Part, as_rationale
-from slim_app.recommenders.rankers import choose_ranker, rankers_of
+from slim_app.recommenders.rankers import choose_ranker
 from slim_app.recommenders.text_match import Ranker
 from slim_app.schema import Mention, Recommendation, State
 from slim_app.services import Services
@@ -55,7 +55,7 @@ class SteeringDesk:
     def begin(self, state: State | None) -> Update:
         """A run has ended (or None: its result is gone): earlier edits are forgotten."""
         gone: Update = {"edits": None, "written": None, "steered": None}
-        if state is None or state.model.kind == "none" or not any(state.rationale.segments()):
+        if state is None or not any(state.rationale.segments()):
             return gone
         desk = Desk(state, Edits.of(state.rationale))
         view = View(_known(state))
@@ -88,7 +88,7 @@ class SteeringDesk:
                 if steered.done:
                     mentions = self._grounded(desk, domain, mentions)
                 line = said.HINT if opening else _line(steered, seconds, edits.edited)
-                if "fused" in rankers_of(domain) and any(part.weight not in (0, 1) for part in edits.now):
+                if desk.written.ranker == "fused" and any(part.weight not in (0, 1) for part in edits.now):
                     line += f" {said.WEIGHTS_IN_LENS}"
                 view = View(mentions, steered.influences if steered.done else None, line)
                 state = _whole(desk, steered, mentions)
@@ -164,13 +164,6 @@ def edited(edits: Edits, action: Mapping[str, Any]) -> Edits:
     if act == "add":
         return edits.add(_number(action.get("step")), text)
     return {"undo": edits.undo, "redo": edits.redo, "reset": edits.reset}.get(act, lambda: edits)()
-
-
-def text_of(result: State | None, written: State | None, edits: Edits | None) -> State | None:
-    """The run whose rationale the edits are edits of, for a report or a link that tells both."""
-    if result is None or written is None or edits is None or not edits.edited:
-        return result
-    return replace(written, ranker_notes=result.ranker_notes)
 
 
 def _whole(desk: Desk, steered: Steered | None, mentions: render_steer.Mentions) -> State:

@@ -1,6 +1,6 @@
 """Every sentence of steering by rationale, in one place."""
 
-HINT = "Edit the text: point at a sentence to strike it out, weigh it or reword it, and the list follows."
+HINT = "Strike a sentence out, weigh it or reword it: the list follows at once."
 NOT_READ = "There is nothing to edit: this ranking does not read any reasoning. Choose another one under Options."
 COUNT = ("As written", "1 edit", "{count} edits")
 """By how many edits there are: none, one, more."""
@@ -18,7 +18,9 @@ WEIGH = "Counts"
 WEIGHTS = {0.5: "half", 1.0: "as written", 2.0: "double"}
 OTHER_WEIGHT = "{weight:g} ×"
 ADD = {1: "Add a sentence", 2: "Add a category or brand", 3: "Add a product"}
-KEYS = "Enter keeps it, Escape leaves it as it was."
+KEYS = "Enter keeps it, Escape drops it."
+KEYS_TOUCH = "Enter keeps it, Undo takes it back."
+TO_LIST = "See the list"
 STRUCK = "struck out"
 MARKS = {"added": "added", "rewritten": "reworded"}
 WAS = "It said: {text}"
