@@ -213,7 +213,7 @@ def sparsity(result: Result, options: Options) -> Figure | Missing:
     look = layout(372, left=40, right=12, top=12, bottom=68)
     look["xaxis"] = {"fixedrange": True, "showgrid": False, "zeroline": False, "range": [-0.5, len(groups) - 0.5],
                      "tickvals": list(range(len(groups))), "ticktext": [_group(group) for group in groups],
-                     "tickfont": {"size": 12}, "title": axis_title(said.AXIS_PURCHASES)}  # fmt: skip
+                     "tickfont": {"size": 12}, "tickangle": 0, "title": axis_title(said.AXIS_PURCHASES)}  # fmt: skip
     look["yaxis"] = value_axis(gridcolor=GRID)
     legend_below(look, len(lines))
     runs = [run for _, run, _, _ in lines]
