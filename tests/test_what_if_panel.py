@@ -91,7 +91,7 @@ def test_who_writes_is_told_apart_by_what_the_result_says():
     assert (stopped.old, stopped.note) == (None, said.UNFINISHED)
     recorded = plan_of(handlers.services, ran(handlers, "recorded"), True)
     assert (recorded.writer, recorded.old) == ("student", None) and "recorded in advance" in recorded.note
-    assert words.WRITERS["student"] in recorded.note and recorded.label == said.RUN_BOTH.format(writer="Student")
+    assert words.WRITERS["student"] in recorded.note and recorded.label == said.RUN_BOTH
     given = replace(live, model=ModelInfo("somebody", kind="link"))
     assert plan_of(handlers.services, given, True).note == said.OTHER_TEXT.format(writer="Student")
     alone = plan_of(handlers.services, ran(handlers, ranker="history"), False)
@@ -107,7 +107,7 @@ def test_without_a_live_writer_only_faithfulness_can_be_asked():
     assert update["refused"] and "No student was started." in update["note"]
     plan = update["plan"]
     assert handlers.begin("texts", plan) == {}
-    assert "none runs here" in page(handlers.explain_again(plan, [TINY[0]], None, False, "me"))["message"]
+    assert "none runs here" in page(handlers.explain_again(plan, [TINY[0]], None, False, False, "me"))["message"]
     assert "none runs here" in page(handlers.study("order", plan, None, "me"))["order"]
     assert "<dl" in handlers.faith(plan, None)["faith"]
 
@@ -150,7 +150,7 @@ def test_the_new_text_streams_beside_the_old_one_and_the_ranks_follow():
     plan = opened(handlers, ran(handlers))
     changed = list(BOUGHT[:2])
     assert handlers.begin("texts", plan)["running"] == {"texts": True}
-    updates = list(handlers.explain_again(plan, changed, None, False, "me"))
+    updates = list(handlers.explain_again(plan, changed, None, False, False, "me"))
     assert len(updates) > 2 and updates[-1]["running"] == {"texts": False}
     shown = page(updates)
     before, after = shown["texts"].index("You like racing."), shown["texts"].index("You like calm games.")
@@ -168,7 +168,7 @@ def test_the_new_text_streams_beside_the_old_one_and_the_ranks_follow():
 def test_a_recorded_text_is_written_again_first():
     handlers = make()
     plan = opened(handlers, ran(handlers, "recorded"))
-    updates = list(handlers.explain_again(plan, list(BOUGHT[:2]), None, False, "me"))
+    updates = list(handlers.explain_again(plan, list(BOUGHT[:2]), None, False, False, "me"))
     assert any(said.WAITS in update.get("texts", "") for update in updates)
     moment = page(updates)["moment"]
     assert (moment.old.text, moment.state.rationale.text) == (GOOD, OTHER)
@@ -177,7 +177,7 @@ def test_a_recorded_text_is_written_again_first():
 def test_lists_without_texts_are_compared_alone():
     handlers = make()
     plan = opened(handlers, ran(handlers, ranker="history"))
-    shown = page(handlers.explain_again(plan, list(BOUGHT[:2]), None, False, "me"))
+    shown = page(handlers.explain_again(plan, list(BOUGHT[:2]), None, False, False, "me"))
     assert shown["texts"] == "" and said.RANKS in shown["outcome"] and shown["chart"]["visible"]
 
 
@@ -185,10 +185,10 @@ def test_what_cannot_be_explained_is_said_and_the_button_comes_back(caplog):
     handlers = make()
     plan = opened(handlers, ran(handlers))
     for changed, message in ((list(BOUGHT), "has not changed"), ([], "history is empty")):
-        shown = page(handlers.explain_again(plan, changed, None, False, "me"))
+        shown = page(handlers.explain_again(plan, changed, None, False, False, "me"))
         assert message in shown["message"] and shown["running"] == {"texts": False}
     handlers.services.reasoners["student"].stream = lambda *_: 1 / 0
-    shown = page(handlers.explain_again(plan, [TINY[0]], None, False, "me"))
+    shown = page(handlers.explain_again(plan, [TINY[0]], None, False, False, "me"))
     assert words.FAULT in shown["message"] and "ZeroDivisionError" in caplog.text
 
 
@@ -197,7 +197,7 @@ def test_a_job_is_stopped_and_nothing_is_drawn_over_another_result():
     plan = opened(handlers, ran(handlers))
     writer = handlers.services.reasoners["student"]
     writer.end = STALL
-    run = handlers.explain_again(plan, [TINY[0]], None, False, "me")
+    run = handlers.explain_again(plan, [TINY[0]], None, False, False, "me")
     next(run), next(run)
     handlers.signs.stop("you")
     next(run)
@@ -282,14 +282,6 @@ def test_faithfulness_in_plain_sentences():
     assert shown.count('<th scope="row">') == 3 and "of 3 products leave the first 3" in shown
 
 
-def test_a_list_without_evidence_has_nothing_to_test(monkeypatch):
-    handlers = make()
-    plan = opened(handlers, ran(handlers))
-    bare = tuple(replace(r, evidence=None) for r in plan.state.recommendations)
-    monkeypatch.setattr("slim_app.ui.what_if_handlers.rank", lambda *_: bare)
-    assert said.NO_EVIDENCE in handlers.faith(plan, None)["faith"]
-
-
 # -- the chart --------------------------------------------------------------------------------------------------------
 
 LINES = (
@@ -308,12 +300,15 @@ def test_the_bump_chart_by_hand():
         "among the purchases before, rank 3 after"
     )
     # hue is never alone: shape and dash say the same
-    assert by_title["D"]["line"]["dash"] == "dash" and by_title["D"]["marker"]["symbol"][0] == "triangle-down"
+    assert by_title["D"]["line"]["dash"] == "dash" and by_title["D"]["marker"]["symbol"] == ["circle", "triangle-down"]
     assert by_title["A"]["line"]["dash"] == "solid" and by_title["A"]["marker"]["symbol"] == ["circle", "circle"]
     assert by_title["C" * 60]["marker"]["symbol"] == ["square", "triangle-up"]
     labels = [n["text"] for n in chart["layout"]["annotations"]]
     assert {"2", "1 A", "500", said.BOUGHT, "40 ▼ D", f"{said.BOUGHT} ▼ E"} <= set(labels) and len(labels) == 10
     assert f"3 ▲ {'C' * (render_bump.TITLE_CHARS - 1)}…" in labels
+    narrow = json.loads(render_bump.chart(BUMP, narrow=True).to_json())["layout"]
+    assert f"3 ▲ {'C' * (render_bump.NARROW_CHARS - 1)}…" in [n["text"] for n in narrow["annotations"]]
+    assert narrow["margin"]["r"] < chart["layout"]["margin"]["r"]
     assert "<img" not in json.dumps(chart) and "{x}" not in json.dumps(chart) and "http" not in json.dumps(chart)
     for side in (0, 1):
         heights = sorted(line["y"][side] for line in chart["data"])

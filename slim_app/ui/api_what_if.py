@@ -99,10 +99,10 @@ def build(services: Services) -> None:
         """Test how faithful the explanation of a ranked list is, by exact re-scoring; no language model takes part.
 
         Args:
-            rationale: Text with "Step 1:", "Step 2:" and "Step 3:" parts; for the ranker "history" it may be empty.
+            rationale: Text with "Step 1:", "Step 2:" and "Step 3:" parts; empty for a ranker that reads none.
             history: Purchases, oldest first: a JSON list of titles or ids, or text with one of them a line.
             domain: Which catalogue to rank; `domains` lists them.
-            ranker: What ranks the catalogue, as in `recommend`; it must name evidence, which "sequence" does not.
+            ranker: What ranks the catalogue, as in `recommend`.
             k: How many products, 1 to 100.
 
         Returns:

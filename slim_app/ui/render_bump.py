@@ -18,13 +18,19 @@ MOST = 10
 """Of each list that the chart shows: more lines would be a knot."""
 STYLES = {"": "", "came": "rescued", "left": "hurt"}
 """The lens's hues, shapes and dashes, which mean the same: up, down, as it was."""
-TITLE_CHARS = 28
+TITLE_CHARS, MARGIN = 40, 300
+"""Longest label of a line, and the pixels kept for it."""
+NARROW_CHARS, NARROW_MARGIN = 18, 156
+"""The same on a narrow page."""
 ROW = 24
 """Pixels between two neighbours of the first k."""
 
 
-def chart(bump: Bump) -> Figure:
-    """The first k stand evenly, the rest is squeezed, purchases lie at the bottom; every line is labelled."""
+def chart(bump: Bump, narrow: bool = False) -> Figure:
+    """The first k stand evenly, the rest is squeezed, purchases lie at the bottom; every line is labelled.
+
+    `narrow`: for a phone, where the labels must leave room for the lines.
+    """
     import plotly.graph_objects as go  # 0.3 s: only when a chart is drawn
 
     k = min(bump.k, MOST)
@@ -40,22 +46,23 @@ def chart(bump: Bump) -> Figure:
             hovertext=said.HOVER.format(title=esc(line.title), before=ranks[0], after=ranks[1]),
             line={"color": LINES[style], "width": 3 if kind else 1.5, "dash": DASHES[style]},
             marker={"color": HUES[style], "opacity": 1, "size": 11 if kind else 8,
-                    "symbol": [SHAPES[style] if rank else "square" for rank in line.ranks]},
+                    "symbol": _symbols(line, style)},
         )  # fmt: skip
         for side, anchor in ((0, "right"), (1, "left")):
             figure.add_annotation(
-                x=side, y=heights[side][line.id], text=_label(line, side, kind), showarrow=False, xanchor=anchor,
-                xshift=-12 if side == 0 else 12, font={"size": 13}, align="left",
+                x=side, y=heights[side][line.id], text=_label(line, side, kind, narrow), showarrow=False,
+                xanchor=anchor, xshift=-12 if side == 0 else 12, font={"size": 12 if narrow else 13}, align="left",
             )  # fmt: skip
     lowest = max((height for side in heights for height in side.values()), default=1)
     if lowest > k:
         figure.add_hline(y=k + 0.5, line={"color": "#8a94a0", "width": 1, "dash": "dot"})
-    figure.update_xaxes(tickvals=[0, 1], ticktext=[said.BEFORE, said.AFTER], side="top", fixedrange=True,
+    figure.update_xaxes(tickvals=[0, 1], ticktext=[said.BEFORE, said.AFTER], side="top", tickangle=0, fixedrange=True,
                         showgrid=False, zeroline=False, range=[-0.04, 1.04], tickfont={"size": 14})  # fmt: skip
     figure.update_yaxes(visible=False, fixedrange=True, range=[lowest + 0.6, 0.4])
     figure.update_layout(
-        template="none", height=round(60 + ROW * (lowest + 0.5)), margin={"l": 56, "r": 224, "t": 34, "b": 8},
-        showlegend=False, dragmode=False, hovermode="closest", paper_bgcolor="rgba(0,0,0,0)",
+        template="none", height=round(60 + ROW * (lowest + 0.5)),
+        margin={"l": 62, "r": NARROW_MARGIN if narrow else MARGIN, "t": 34, "b": 8}, showlegend=False,
+        dragmode=False, hovermode="closest", paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)", font={"family": "system-ui, sans-serif"},
         hoverlabel={"bgcolor": "#1b2430", "font": {"color": "#ffffff"}},
     )  # fmt: skip
@@ -76,11 +83,19 @@ def _heights(lines: list[BumpLine], side: int, k: int) -> dict[str, float]:
     return dict(zip([*(id_ for _, id_ in ranked), *bought], places, strict=True))
 
 
-def _label(line: BumpLine, side: int, kind: str) -> str:
+def _symbols(line: BumpLine, style: str) -> list[str]:
+    """Of both ends: a square where it was bought; the shape of its move where the move ends."""
+    return [
+        "square" if rank is None else shape for rank, shape in zip(line.ranks, ("circle", SHAPES[style]), strict=True)
+    ]
+
+
+def _label(line: BumpLine, side: int, kind: str, narrow: bool) -> str:
     rank = line.ranks[side]
     figure = said.BOUGHT if rank is None else f"{rank:,}"
     if side == 0:
         return figure
-    title = line.title if len(line.title) <= TITLE_CHARS else f"{line.title[: TITLE_CHARS - 1].rstrip()}…"
+    most = NARROW_CHARS if narrow else TITLE_CHARS
+    title = line.title if len(line.title) <= most else f"{line.title[: most - 1].rstrip()}…"
     sign = f"{said.SUMMARY[kind][0]} " if kind else ""
     return f"{figure} {sign}{esc(title)}"

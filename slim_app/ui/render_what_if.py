@@ -105,7 +105,7 @@ def texts(moment: WhatIf | None, before: Sequence[Item] = (), diff: bool = False
         return error
     busy = state.status in BUSY
     compared = diff_steps(moment.old, state.rationale) if diff and not busy else None
-    heads = _head("before", said.BEFORE, "") + _head("after", said.AFTER, changes(before, state.history))
+    heads = _head("before", said.BEFORE, said.AS_ABOVE) + _head("after", said.AFTER, changes(before, state.history))
     rows = "".join(_row(step, moment, compared) for step in words.STEPS)
     hint = f'<p class="fine">{said.DIFF_HINT}</p>' if compared else ""
     stopped = f'<p class="notice" role="status">{said.STOPPED}</p>' if state.status == "stopped" else ""

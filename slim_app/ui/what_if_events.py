@@ -11,6 +11,10 @@ from slim_app.ui.explain_page import PRIVATE
 from slim_app.ui.what_if_handlers import STUDIES, WhatIfHandlers
 from slim_app.ui.what_if_panel import WhatIfPanel
 
+NARROW = 768
+"""Pixels up to which a page is narrow, as in the style sheets."""
+WITH_WIDTH = "(...given) => [...given.slice(0, -1), window.innerWidth]"
+
 
 def wire(services: Services, explain: dict[str, Any]) -> WhatIfHandlers:
     """`explain`: the parts of the explain tab, the panel among them. Returns what must hear when a visitor leaves."""
@@ -62,19 +66,20 @@ def _wire_texts(handlers: WhatIfHandlers, panel: WhatIfPanel, own: gr.State) -> 
     def begin(plan):
         return panel.on_page(handlers.begin("texts", plan))
 
-    def run(plan, changed, own, diff, request: gr.Request):
-        for update in handlers.explain_again(plan, changed, own, diff, request.session_hash):
+    def run(plan, changed, own, diff, width, request: gr.Request):
+        narrow = bool(width and width <= NARROW)
+        for update in handlers.explain_again(plan, changed, own, diff, narrow, request.session_hash):
             yield panel.on_page(update)
 
     def show_diff(moment, plan, diff):
         return panel.on_page(handlers.show_diff(moment, plan, diff))
 
-    names = "message texts outcome chart table moment texts_run texts_stop"
+    names = "message texts diff outcome chart table moment texts_run texts_stop"
     c["texts_run"].click(
         begin, [c["plan"]], [c["message"], c["texts_run"], c["texts_stop"]], queue=False, **PRIVATE
     ).then(
-        run, [c["plan"], c["changed"], own, c["diff"]], [c[name] for name in names.split()],
-        concurrency_limit=handlers.services.slots, concurrency_id="reasoner", **PRIVATE,
+        run, [c["plan"], c["changed"], own, c["diff"], c["width"]], [c[name] for name in names.split()],
+        concurrency_limit=handlers.services.slots, concurrency_id="reasoner", js=WITH_WIDTH, **PRIVATE,
     )  # fmt: skip
     _wire_stop(c["texts_stop"], handlers)
     c["diff"].input(show_diff, [c["moment"], c["plan"], c["diff"]], [c["texts"]], queue=False, **PRIVATE)

@@ -20,7 +20,6 @@ from slim_app.recommenders.rankers import choose_ranker
 from slim_app.schema import Item
 from slim_app.services import Services
 from slim_app.ui import render, render_bump, render_studies, render_what_if, words
-from slim_app.ui import words_what_if as said
 from slim_app.ui.editing import HistoryEditor
 from slim_app.ui.signs import StopSigns
 from slim_app.ui.what_if_plan import Plan, Subject, plan_of
@@ -62,7 +61,7 @@ class WhatIfHandlers:
             "box": gr.update(visible=True), "plan": plan, "moment": None,
             "note": render_what_if.intro(plan.note), "message": "", **self._copy(list(plan.history), plan),
             "search": "", "hits": "", "texts": render_what_if.texts(None, writes=plan.writes), "outcome": "",
-            "table": "", "chart": gr.update(value=None, visible=False), "diff": gr.update(visible=plan.writes),
+            "table": "", "chart": gr.update(value=None, visible=False), "diff": gr.update(visible=False),
             "purchases": render_studies.study("purchases", None), "order": render_studies.study("order", None),
             "faith": render_studies.faith(None), "running": dict.fromkeys(JOBS, False), "refused": plan.refused,
             "label": plan.label,
@@ -116,9 +115,9 @@ class WhatIfHandlers:
     # -- explaining again ---------------------------------------------------------------------------------------------
 
     def explain_again(
-        self, plan: Plan | None, changed: list[Item], own: Domain | None, diff: bool, session: str | None
+        self, plan: Plan | None, changed: list[Item], own: Domain | None, diff: bool, narrow: bool, session: str | None
     ) -> Iterator[Update]:
-        """Stream the new text beside the old one, then the ranks of both lists."""
+        """Stream the new text beside the old one, then the ranks of both lists. `narrow`: for the page of a phone."""
         if plan is None:
             return
         moment: WhatIf | None = None
@@ -126,14 +125,14 @@ class WhatIfHandlers:
             try:
                 parts = self._parts(plan, own)
                 yield {"message": "", "outcome": "", "table": "", "chart": gr.update(value=None, visible=False),
-                       "moment": None, "running": {"texts": True}}  # fmt: skip
+                       "moment": None, "diff": gr.update(visible=False), "running": {"texts": True}}  # fmt: skip
                 run = what_if((plan.history, plan.old), changed, *parts, self.services.encoder, plan.k, sign)
                 with closing(run) as moments:
                     for moment in moments:
                         if view.is_set():
                             return
                         yield {"texts": render_what_if.texts(moment, plan.history)}
-                yield self._finished(moment, plan, diff)
+                yield self._finished(moment, plan, diff, narrow)
             except SlimError as error:
                 if not view.is_set():
                     yield {"message": render.error(error), "running": {"texts": False}}
@@ -142,14 +141,14 @@ class WhatIfHandlers:
                 if not view.is_set():
                     yield {"message": render.error(words.FAULT), "running": {"texts": False}}
 
-    def _finished(self, moment: WhatIf | None, plan: Plan, diff: bool) -> Update:
+    def _finished(self, moment: WhatIf | None, plan: Plan, diff: bool, narrow: bool) -> Update:
         assert moment is not None
         update: Update = {"texts": render_what_if.texts(moment, plan.history, diff), "moment": moment,
-                          "running": {"texts": False}}  # fmt: skip
+                          "diff": gr.update(visible=plan.writes), "running": {"texts": False}}  # fmt: skip
         if moment.bump is not None:
             update["outcome"] = render_what_if.outcome(moment.bump, render_bump.MOST)
             update["table"] = render_what_if.table(moment.bump)
-            update["chart"] = gr.update(value=render_bump.chart(moment.bump), visible=True)
+            update["chart"] = gr.update(value=render_bump.chart(moment.bump, narrow), visible=True)
         return update
 
     def show_diff(self, moment: WhatIf | None, plan: Plan | None, diff: bool) -> Update:
@@ -191,8 +190,6 @@ class WhatIfHandlers:
             ranker = choose_ranker(state.ranker, domain)
             # ranked again, since the lens may have moved the list away from what the ranker itself says
             listed = rank(state.history, state.rationale, domain, encoder, ranker, plan.k)
-            if not any(r.evidence for r in listed):
-                raise SlimError(said.NO_EVIDENCE)
             found = faithfulness(listed, state.history, state.rationale, domain, ranker, encoder)
         except SlimError as error:
             return {"faith": render.error(error)}

@@ -21,7 +21,7 @@ class WhatIfPanel:
         self.subject = gr.State(None)
         self.c: dict[str, Any] = {
             "plan": gr.State(None, time_to_live=3600), "moment": gr.State(None, time_to_live=3600),
-            "changed": gr.State([]),
+            "changed": gr.State([]), "width": gr.Number(None, visible=False),
         }  # fmt: skip
         c = self.c
         c["box"] = gr.Accordion(said.PANEL, open=False, visible=False, elem_id="what-if")
@@ -31,8 +31,8 @@ class WhatIfPanel:
                 with gr.Column(scale=6):
                     self._change(panel, clicks, rows)
                 with gr.Column(scale=14, elem_id="what-if-answer"):
-                    c["diff"] = gr.Checkbox(False, label=said.DIFF_LABEL, elem_id="what-if-diff")
                     c["texts"] = panel(render_what_if.texts(None), "what-if-texts")
+                    c["diff"] = gr.Checkbox(False, label=said.DIFF_LABEL, elem_id="what-if-diff", visible=False)
                     c["outcome"] = panel("", "what-if-outcome")
                     c["chart"] = gr.Plot(
                         show_label=False, label=said.CHART_LABEL, elem_id="what-if-chart", visible=False
@@ -75,7 +75,7 @@ class WhatIfPanel:
 
     @property
     def parts(self) -> list[Any]:
-        return list(self.c.values())
+        return [part for name, part in self.c.items() if name != "width"]
 
     def about(self, state: State | None) -> dict[Any, Any]:
         """The result that stands above, or None: what the explain tab says when it changes."""

@@ -65,8 +65,7 @@ def plan_of(services: Services, state: State, reads_text: bool) -> Plan:
     if not writer:
         return Plan(state, note=said.NO_WRITER.format(why=services.missing).strip(), refused=True)
     note = said.RECORDED if state.model.kind == "recorded" else said.OTHER_TEXT
-    name = words.WRITERS[writer]
-    return Plan(state, writer, note=note.format(writer=name), label=said.RUN_BOTH.format(writer=name))
+    return Plan(state, writer, note=note.format(writer=words.WRITERS[writer]), label=said.RUN_BOTH)
 
 
 def _writer(services: Services, state: State) -> str:

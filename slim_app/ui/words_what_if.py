@@ -14,8 +14,8 @@ RECORDED = (
     "“{writer}” can write both: first about the purchases above, then about the changed ones."
 )
 OTHER_TEXT = (
-    "The explanation above is not what a model wrote about these purchases alone. "
-    "“{writer}” writes both: first about the purchases above, then about the changed ones."
+    "The explanation above was not written here and now, so it cannot be written anew for other purchases. "
+    "“{writer}” can write both: first about the purchases above, then about the changed ones."
 )
 UNFINISHED = "The explanation above was not finished, so it is written again first."
 NO_WRITER = "Writing about other purchases needs a model that writes now, and none runs here. {why}"
@@ -24,7 +24,7 @@ LEARNED_WEIGHT = "All of this ranks with the learned weight of the reasoning, wh
 # -- other purchases --------------------------------------------------------------------------------------------------
 CHANGE = ("Other purchases", "Take some out, add some, change their order.")
 RUN = "Explain again"
-RUN_BOTH = "Let “{writer}” explain both"
+RUN_BOTH = "Explain both"
 RUN_HISTORY = "Rank again"
 STOP = "Stop"
 SEARCH_LABEL = "Add to the changed purchases"
@@ -40,6 +40,7 @@ BACK = "Back to the purchases above"
 
 TEXTS = "Both explanations"
 BEFORE, AFTER = "Before", "After"
+AS_ABOVE = "the purchases above"
 DIFF_LABEL = "Show word by word what has changed"
 DIFF_HINT = "Struck through: only before. Underlined: only after."
 ONLY_BEFORE, ONLY_AFTER = "only before:", "only after:"
@@ -82,8 +83,8 @@ QUESTIONS = {
     ),
     "faith": (
         "How faithful is this explanation?",
-        "Each product names the sentence that put it there. Without it, does the product leave the list; does it stay "
-        "by that sentence alone? Computed exactly, without a language model.",
+        "Each product names what put it there. Does it leave the list without that, and does it stay by that alone? "
+        "Computed exactly, without a language model.",
         "Test every product",
     ),
 }
@@ -97,11 +98,11 @@ PROGRESS = "{done} of {total} done"
 PROGRESS_TEXTS = "{done} of {total} texts written"
 WRITING_FIRST = "Now about all purchases, to compare with."
 WRITING_WITHOUT = "Now without {title}."
-WRITING_ORDER = "Now {order}."
+WRITING_ORDER = "Now: {order}."
 SECONDS_LEFT = "about {seconds:.0f} s left"
 STUDY_STOPPED = "Stopped: {done} of {total} done. What is known until then is shown."
-WITHOUT = "without {title}"
-ORDER = "order {number}"
+WITHOUT = "Without {title}"
+ORDER = "Order {number}"
 LEAVE = {0: "no product leaves the list", 1: "1 of {k} products leaves the list"}
 LEAVE_MANY = "{left} of {k} products leave the list"
 SKIPPED = "No readable text: {labels}."
@@ -117,12 +118,12 @@ DETAILS = "More"
 
 NECESSARY = (
     "Necessary",
-    "{count} of {n} products leave the first {k} when their sentence is taken away.",
+    "{count} of {n} products leave the first {k} when what put them there is taken away.",
     "PN, probability of necessity",
 )
 SUFFICIENT = (
     "Sufficient",
-    "{count} of {n} products stay among the first {k} by their sentence alone.",
+    "{count} of {n} products stay among the first {k} by what put them there alone.",
     "PS, probability of sufficiency",
 )
 FAITHFUL = (
@@ -130,8 +131,7 @@ FAITHFUL = (
     "{f:.2f} on a scale from 0 to 1: high only when both are high.",
     "F, the harmonic mean of PN and PS",
 )
-FAITH_TABLE = "Rank of each product: as listed, without its sentence, by its sentence alone."
+FAITH_TABLE = "Rank of each product: as listed, without what put it there, by that alone. ✓ speaks for the explanation."
 FAITH_HEADS = ("Product, and what put it there", "Rank", "Without", "Alone")
 NOT_RANKED = "none"
 AT_LEAST = "Products far from every sentence are not searched: very low ranks are lower bounds."
-NO_EVIDENCE = "Nothing to test: what ranked this list gives no reason for a single product."
