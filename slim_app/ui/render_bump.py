@@ -18,9 +18,9 @@ MOST = 10
 """Of each list that the chart shows: more lines would be a knot."""
 STYLES = {"": "", "came": "rescued", "left": "hurt"}
 """The lens's hues, shapes and dashes, which mean the same: up, down, as it was."""
-TITLE_CHARS, MARGIN = 40, 300
+TITLE_CHARS, MARGIN = 38, 312
 """Longest label of a line, and the pixels kept for it."""
-NARROW_CHARS, NARROW_MARGIN = 18, 156
+NARROW_CHARS, NARROW_MARGIN = 16, 160
 """The same on a narrow page."""
 ROW = 24
 """Pixels between two neighbours of the first k."""
