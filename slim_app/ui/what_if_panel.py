@@ -20,7 +20,7 @@ class WhatIfPanel:
         """`panel` makes a piece of HTML; `clicks` and `rows` are the scripts of its buttons and of dragged rows."""
         self.subject = gr.State(None)
         self.c: dict[str, Any] = {
-            "plan": gr.State(None, time_to_live=3600), "moment": gr.State(None, time_to_live=3600),
+            "plan": gr.State(None), "moment": gr.State(None),
             "changed": gr.State([]), "width": gr.Number(None, visible=False),
         }  # fmt: skip
         c = self.c
