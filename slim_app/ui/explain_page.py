@@ -173,8 +173,7 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
 
     def run(history, name, own, writer, ranker, k, bound, request: gr.Request):
         for update in handlers.run(history, name, own, writer, ranker, k, request.session_hash, bound):
-            yield on_page(update)
-        yield c["steer"].opened(update.get("result"), own) or gr.skip()
+            yield on_page(update) | c["steer"].opened(update.get("result"), own)
 
     def weigh(result, written, edits, percent):
         weight = percent / 100

@@ -54,7 +54,11 @@ class SteerPanel:
         return {}
 
     def opened(self, state: State | None, own: Domain | None) -> dict[Any, Any]:
-        """After a run: what each segment does to its list."""
+        """With the last state of a run: what each segment does to its list.
+
+        With it, not after it: Gradio sends the last value again when all has ended, and a chart that was hidden until
+        then draws only that one.
+        """
         began = self.desk.begin(state)
         if began["edits"] is None:
             return {}
