@@ -27,8 +27,8 @@ def test_snippets_run_as_printed(snippet: str, app_url: str) -> None:
 
 
 def test_there_is_a_snippet_for_every_endpoint() -> None:
-    endpoints = ("recommend", "rank", "compare", "search_catalog", "domains")
-    assert all(f'api_name="/{name}"' in README for name in endpoints)
+    endpoints = "recommend rank compare steer what_if purchases_that_matter faithfulness report search_catalog domains"
+    assert all(f'api_name="/{name}"' in README for name in endpoints.split())
 
 
 def flags_of(module: str) -> set[str]:
