@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 from room_toys import toy_results
 
+from slim_app.ui import words, words_compare
 from slim_app.ui import words_room as said
 from tests.conftest import App, Visitor, start_app
 
@@ -46,6 +47,8 @@ def open_room(visit: Visit, room_app: App) -> Callable[..., Visitor]:
         assert v.page.locator("#room .js-plotly-plot").count() == 0  # nothing is drawn before it is looked at
         v.press(v.page.get_by_role("tab", name=said.TAB))
         expect(v.page.locator("#room .js-plotly-plot[data-wired]")).to_have_count(9)
+        tabs = [words.EXPLAIN_TAB, words_compare.TAB, said.TAB, words.ABOUT_TAB]
+        expect(v.page.locator("#tabs button[role=tab]:visible")).to_have_text(tabs)
         return v
 
     return opened

@@ -33,7 +33,7 @@
     if (!box) return;
     if (kept() && !done) document.querySelector("#guide").classList.add("closed");
     if (document.querySelector("#ranking a[download]")) reach("run");
-    if (document.querySelector("#ranking .rec .moved")) reach("change");
+    if (document.querySelector("#ranking .rec .delta")) reach("change");
     if (!box.querySelector(".now, .done")) draw();
   }).observe(document.documentElement, { childList: true, subtree: true });
 })();

@@ -39,11 +39,12 @@ def build_page(services: Services) -> gr.Blocks:
                 what_if = what_if_events.wire(services, explain)
             with gr.Tab(words_compare.TAB, id="compare") as compare_tab:
                 desks = compare_page.build(services, explain, compare_tab)
-            link_events.wire(page, services, explain, Handlers(services, signs), desks)
             with gr.Tab(words_room.TAB, id="evaluation") as evaluation_tab:
                 room_page.build(services.results, evaluation_tab)
             with gr.Tab(words.ABOUT_TAB, id="about"):
                 explain_page.panel(about(services), "about")
+        # not between the tabs: Gradio counts a tab's place among all children of theirs
+        link_events.wire(page, services, explain, Handlers(services, signs), desks)
         api.build(services)
         page.unload(_leaver(signs, desks, what_if))
     page.queue(max_size=64, default_concurrency_limit=8)
