@@ -21,7 +21,7 @@ SHOWN = (990, 645)
 """Pixels of the picture."""
 LONGEST = 2.0
 """Seconds that a frame may stay."""
-COLOURS = 96
+COLOURS = 255
 
 
 class Film:
@@ -69,10 +69,14 @@ def story(page, url: str, film: Film) -> None:
     film.watch(1.0)
     page.locator(".rec").nth(1).hover()
     film.watch(1.8)
-    strike = page.locator("#reasoning [data-act=strike]")
-    page.locator("#reasoning li.seg").first.hover()
-    film.watch(0.6)
-    strike.first.click()
+    # a sentence that several products stand by: that of the fourth
+    key = page.locator(".rec").nth(3).get_attribute("data-seg")
+    page.mouse.wheel(0, 190)
+    film.watch(0.8)
+    segment = page.locator(f"#reasoning [data-seg='{key}']")
+    segment.hover()
+    film.watch(0.8)
+    segment.locator(".strike").click()
     film.watch(3.0)
 
 
