@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import time
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.online import ROOT, App
+from benchmarks.online import ROOT, App, open_browser
 
 SIZE = {"width": 1320, "height": 860}
 SHOWN = (990, 645)
@@ -93,10 +92,7 @@ def main(args: argparse.Namespace) -> None:
     app = App()
     try:
         with sync_playwright() as play:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = play.chromium.launch(
-                executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
-            )
+            browser = open_browser(play)
             page = browser.new_page(viewport=SIZE)
             film = Film(page)
             story(page, app.url, film)

@@ -44,6 +44,17 @@ ROOT = Path(__file__).resolve().parent.parent
 ITEMS_TO_RANK = 10_000
 
 
+def browser_path() -> str | None:
+    """The system's Chromium, if there is one."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def open_browser(play):
+    """Headless Chromium under an open playwright, without traffic of its own."""
+    flags = ["--no-sandbox", "--disable-background-networking"]
+    return play.chromium.launch(executable_path=browser_path(), args=flags)
+
+
 class App:
     """The real app in its own process."""
 
@@ -178,14 +189,13 @@ WATCH = """() => new Promise((done) => {
 
 def in_browser(url: str, histories: list[list[Item]]) -> dict | None:
     """Seconds from the click to the first word and to the finished list; None where there is no Chromium."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
+    if not browser_path():
         return None
     from playwright.sync_api import sync_playwright
 
     seen = []
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-background-networking"])
+        browser = open_browser(play)
         for history in histories:
             page = browser.new_page()
             page.goto(url)

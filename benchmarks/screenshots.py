@@ -6,10 +6,9 @@ python -m benchmarks.screenshots        writes assets/screenshots/{desktop,dark,
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
-from benchmarks.online import ROOT, App
+from benchmarks.online import ROOT, App, open_browser
 
 
 def shoot(page, url: str, out: Path, lit: int) -> None:
@@ -37,10 +36,7 @@ def main(args: argparse.Namespace) -> None:
     app = App()
     try:
         with sync_playwright() as play:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            browser = play.chromium.launch(
-                executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
-            )
+            browser = open_browser(play)
             desktop = {"width": 1440, "height": 1180}
             shoot(browser.new_page(viewport=desktop), app.url, args.out / "desktop.png", 0)
             shoot(browser.new_page(viewport=desktop), f"{app.url}?__theme=dark", args.out / "dark.png", 2)

@@ -18,10 +18,9 @@ from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
 from slim_app.ui import api_report, api_steer, api_what_if
 from slim_app.ui.comparing import side_of
-from slim_app.ui.faults import as_gradio_errors
+from slim_app.ui.faults import as_gradio_errors, check_rationale
 
 MAX_SEARCH = 100
-MAX_RATIONALE_CHARS = 20_000
 
 
 def build(services: Services) -> None:
@@ -78,8 +77,7 @@ def build(services: Services) -> None:
         """
         with as_gradio_errors():
             place = services.domain(domain)
-            if not isinstance(rationale, str) or len(rationale) > MAX_RATIONALE_CHARS:
-                raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE_CHARS:,} characters.")
+            check_rationale(rationale)
             items = parse_history(history, place.catalog) if history else []
             chosen = choose_ranker(ranker, place)
             if not chosen.uses_rationale:

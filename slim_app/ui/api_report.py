@@ -15,10 +15,7 @@ from slim_app.report import file_name, to_html
 from slim_app.report_card import card_of
 from slim_app.schema import State
 from slim_app.services import Services
-from slim_app.ui.faults import as_gradio_errors
-
-MAX_RATIONALE_CHARS = 20_000
-"""As in `/rank`."""
+from slim_app.ui.faults import as_gradio_errors, check_rationale
 
 
 def build(services: Services) -> None:
@@ -48,8 +45,7 @@ def build(services: Services) -> None:
         with as_gradio_errors():
             if form not in ("json", "html"):
                 raise SlimError(f"A report has the form “json” or “html”, not “{str(form)[:20]}”.")
-            if not isinstance(rationale, str) or len(rationale) > MAX_RATIONALE_CHARS:
-                raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE_CHARS:,} characters.")
+            check_rationale(rationale)
             state = _run(services, history, domain, ranker, k, writer, rationale, bound)
             card = card_of(services, state, services.domain(domain))
             return card if form == "json" else {"name": file_name(card, "html"), "html": to_html(card)}

@@ -9,14 +9,13 @@ import gradio as gr
 
 from slim_app.errors import SlimError
 from slim_app.history import parse_history
-from slim_app.permalink import MAX_RATIONALE
 from slim_app.rationale import parse
 from slim_app.rationale_edits import Edits
 from slim_app.recommenders.rankers import choose_ranker
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.services import Services
 from slim_app.steering import steer as states_of
-from slim_app.ui.faults import as_gradio_errors
+from slim_app.ui.faults import as_gradio_errors, check_rationale
 
 MAX_JSON = 200_000
 """Characters of edits that come as text."""
@@ -53,8 +52,7 @@ def build(services: Services) -> None:
         with as_gradio_errors():
             place = services.domain(domain)
             chosen = choose_ranker(ranker, place)
-            if not isinstance(rationale, str) or len(rationale) > MAX_RATIONALE:
-                raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE:,} characters.")
+            check_rationale(rationale)
             items = parse_history(history, place.catalog) if history else []
             changed = Edits.from_rows(parse(rationale), _rows(edits))
             *_, last = states_of(changed, items, place, chosen, services.encoder, k)

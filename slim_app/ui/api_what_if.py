@@ -12,14 +12,13 @@ from slim_app.errors import SlimError
 from slim_app.faithfulness import faithfulness as test
 from slim_app.history import parse_history
 from slim_app.history_studies import leave_one_out, order_shuffle
-from slim_app.permalink import MAX_RATIONALE
 from slim_app.rationale import parse
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.rankers import choose_ranker
 from slim_app.recommenders.text_match import DEFAULT_RANKER
 from slim_app.schema import Item, Rationale
 from slim_app.services import Services
-from slim_app.ui.faults import as_gradio_errors
+from slim_app.ui.faults import as_gradio_errors, check_rationale
 from slim_app.what_if import what_if as ask
 
 
@@ -142,8 +141,7 @@ def _told(text: str, ranker) -> Rationale | None:
     Raises:
         SlimError: no text, too long, without the three steps, or for a ranker that reads none.
     """
-    if not isinstance(text, str) or len(text) > MAX_RATIONALE:
-        raise SlimError(f"The rationale must be text of at most {MAX_RATIONALE:,} characters.")
+    check_rationale(text)
     if not text.strip():
         return None
     if not ranker.uses_rationale:
