@@ -196,6 +196,22 @@ def test_the_keyboard_alone_strikes_weighs_and_undoes(visit: Visit) -> None:
     expect(seg(v, key).locator(".edit-mark")).to_have_count(0)
 
 
+def test_the_focus_stays_where_it_was_put_while_an_edit_is_under_way(visit: Visit) -> None:
+    v = finished(visit)
+    key = strongest(v)
+    strike(v, "1.1")
+    expect(line(v)).to_have_text(RANKED)
+    for control in (".steer-bar [data-act=undo]", "[data-seg='2.1'] .strike", "[data-seg='2.1'] summary"):
+        v.page.evaluate(  # an edit and, before it is answered, the focus on another control
+            "([key, control]) => { const all = document.querySelector('#reasoning');"
+            " all.querySelector(`[data-seg='${key}'] .strike`).click(); const held = all.querySelector(control);"
+            " held.dataset.before = ''; held.focus(); }",
+            [key, control],
+        )
+        expect(v.page.locator("#reasoning [data-before]")).to_have_count(0)  # all is drawn anew
+        expect(v.page.locator(f"#reasoning {control}")).to_be_focused()
+
+
 def test_two_visitors_steer_at_once_and_stay_apart(visit: Visit) -> None:
     one, two = finished(visit), finished(visit)
     before = one.ranked

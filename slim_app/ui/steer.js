@@ -1,7 +1,9 @@
 // The controls of the cards under edit. Gradio calls this once, with `element` (the panel), `trigger` and `watch`.
 // Texts are only ever set as text: nothing here writes HTML.
-const SOON = 3000; // ms in which a redraw may still answer an action
-let wanted = null; // where the focus belongs after the redraw
+const SOON = 10000; // ms in which a redraw may still answer an action
+let wanted = null; // where the focus belongs after the redraw that answers an action
+let held = null; // finds again what a person has put the focus on, when a redraw takes it away
+let placing = false; // the focus is being put somewhere from here, not by the person
 let draft = null; // what is being written: { key | step, value, before }
 let open = ""; // key of the segment whose menu is open
 const unfolded = new Set(); // cards that were unfolded on a phone
@@ -11,8 +13,9 @@ const segment = (key) => one(`.seg[data-seg="${CSS.escape(key)}"]`);
 const card = (step) => one(`.card.s${step}`);
 const menus = () => [...element.querySelectorAll("details.more[open]")];
 const close = () => { open = ""; menus().forEach((menu) => { menu.open = false; }); };
-const send = (act, data, focus) => {
-  wanted = { act, ...data, ...focus, until: Date.now() + SOON };
+const focus = (target) => { placing = true; target?.focus({ preventScroll: true }); placing = false; };
+const send = (act, data, from) => {
+  wanted = { act, ...data, ...from, until: Date.now() + SOON };
   trigger("click", { act, ...data });
 };
 
@@ -30,7 +33,7 @@ const settle = (keep) => {
     if (said) said.textContent = text; // at once; the server's answer follows
     send(key ? "rewrite" : "add", key ? { key, text } : { step, text });
   }
-  to?.focus({ preventScroll: true });
+  focus(to);
 };
 const write = () => {
   const home = draft.key ? segment(draft.key) : card(draft.step)?.querySelector(".body"), words = one(".steer-bar");
@@ -60,7 +63,7 @@ const write = () => {
   home.append(box);
   home.classList.add("writing");
   fit();
-  area.focus({ preventScroll: true });
+  focus(area);
   area.setSelectionRange(area.value.length, area.value.length);
   box.scrollIntoView({ block: "nearest" });
 };
@@ -91,13 +94,28 @@ element.addEventListener("toggle", (event) => {
   open = key;
   menu.querySelector(".menu").scrollIntoView({ block: "nearest" });
 }, true);
+const again = (target) => { // → a function that finds the same control after a redraw
+  const key = target.closest(".seg")?.dataset.seg, step = target.closest(".card")?.className.match(/\bs(\d)/)?.[1];
+  const { act, weight } = target.dataset;
+  const own = target.matches(".strike") ? ".strike" : act ? `[data-act="${act}"]${weight ? `[data-weight="${weight}"]` : ""}` : target.localName;
+  return () => {
+    const home = key ? segment(key) : step ? card(step) : one(".steer-bar");
+    return target.matches(".seg") ? home : home?.querySelector(own);
+  };
+};
+element.addEventListener("focusin", (event) => {
+  if (placing) return;
+  wanted = null;
+  held = event.target.matches(".seg, summary, button") ? again(event.target) : null;
+});
+element.addEventListener("focusout", (event) => { if (event.relatedTarget) held = null; });
 element.addEventListener("keydown", (event) => {
   wanted = null;
   const menu = event.key === "Escape" && event.target.closest("details.more[open]");
   if (menu) { close(); menu.querySelector("summary").focus(); }
 });
 document.addEventListener("pointerdown", (event) => {
-  wanted = null;
+  wanted = held = null;
   if (element.isConnected && !event.target.closest?.("#reasoning details.more[open]")) close();
 });
 
@@ -119,7 +137,8 @@ watch("value", () => {
   if (open) { const menu = segment(open)?.querySelector("details.more"); if (menu) menu.open = true; }
   if (draft) { write(); return; }
   unwrite();
-  if (!wanted || Date.now() > wanted.until) return;
-  const active = document.activeElement;
-  if (!active || active === document.body || element.contains(active)) target()?.focus({ preventScroll: true });
+  const active = document.activeElement, free = !active || active === document.body;
+  if (wanted && Date.now() < wanted.until) {
+    if (free || element.contains(active)) focus(target());
+  } else if (free && held) focus(held());
 });
