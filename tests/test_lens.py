@@ -8,13 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import FakeEncoder, make_domain
-from test_trained_ranker import ITEMS, RATIONALE, D, build, domain, fake  # noqa: F401 (fixtures)
+from random_rankers import ITEMS, D, a_fused_run, the_domain, the_fake, the_services  # noqa: F401 (fixtures)
 
-from slim_app.recommenders.rank import rank
-from slim_app.recommenders.rankers import choose_ranker
 from slim_app.recommenders.sides import Sides, look
-from slim_app.schema import Item, State
-from slim_app.services import Services
+from slim_app.schema import Item
 from slim_app.ui import render, render_lens, words
 from slim_app.ui.explain_page import ranker_choices
 from slim_app.ui.handlers import Handlers
@@ -74,29 +71,6 @@ def test_figures_beside_the_chart_do_not_overlap():
 
 
 # -- the list that follows --------------------------------------------------------------------------------------------
-
-class Folder:
-    """What a domain's `recommender` must offer, around a model in memory."""
-
-    backbone, trained_on, fuses = "SASRec", "2,000 simulated shoppers", True
-
-    def __init__(self, model) -> None:
-        self.load = lambda: model
-
-
-@pytest.fixture
-def services(domain, fake):  # noqa: F811
-    return Services({"tiny": replace(domain, recommender=Folder(build(domain, "gated", "late")))}, fake)
-
-
-@pytest.fixture
-def finished(services, fake) -> State:  # noqa: F811
-    """A fused run that has ended."""
-    domain, history = services.domains["tiny"], tuple(ITEMS[n] for n in (3, 17, 8))  # noqa: F811
-    ranker = choose_ranker("fused", domain)
-    found = rank(history, RATIONALE, domain, fake, ranker, 5)
-    return State("done", RATIONALE, recommendations=found, domain="tiny", ranker="fused", history=history,
-                 ranker_notes=ranker.notes(history))  # fmt: skip
 
 
 def test_the_list_follows_the_slider_and_finds_back(services, finished):

@@ -1,23 +1,19 @@
-"""Steering on the explain tab without a browser: what an edit draws, what the page's states hold; and `/steer`."""
+"""Steering on the explain tab without a browser: what an edit draws, what the page's states hold."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 
 import gradio as gr
 import pytest
 from conftest import FakeEncoder, make_domain
-from gradio_client import Client
-from gradio_client.exceptions import AppError
-from test_lens import Folder, finished, services  # noqa: F401 (fixtures)
-from test_trained_ranker import ITEMS, build, domain, fake  # noqa: F401 (fixtures)
+from random_rankers import a_fused_run, the_domain, the_fake, the_services  # noqa: F401 (fixtures)
 
 from slim_app.export import to_json
 from slim_app.pipeline import explain, rank_rationale
 from slim_app.ranks import Shift
-from slim_app.rationale import format_rationale, parse
+from slim_app.rationale import parse
 from slim_app.rationale_edits import Edits
 from slim_app.recommenders.text_match import RANKERS
 from slim_app.schema import Item, ModelInfo, State
@@ -217,7 +213,7 @@ def test_hand_written_segments_are_looked_up_like_any_other(app):
     assert words.MARKS["catalogue"][1] in row and f'title="{said.WAS.format(text="xy")}"' in row
 
 
-def test_a_fused_list_keeps_its_weight_while_it_is_edited(one_thread, services, finished):  # noqa: F811
+def test_a_fused_list_keeps_its_weight_while_it_is_edited(one_thread, services, finished):
     desk = SteeringDesk(services, Handlers(services, StopSigns()))
     edits = Edits.of(finished.rationale)
     by_hand = desk.handlers.reweigh(finished, 0.9)["result"]
@@ -233,7 +229,7 @@ def test_a_fused_list_keeps_its_weight_while_it_is_edited(one_thread, services, 
     assert said.WEIGHTS_IN_LENS in half["reasoning"]
 
 
-def test_a_restored_page_and_a_moved_slider_end_with_the_whole_list(one_thread, services, finished):  # noqa: F811
+def test_a_restored_page_and_a_moved_slider_end_with_the_whole_list(one_thread, services, finished):
     edits = Edits.of(finished.rationale).strike("3.1")
     with gr.Blocks():
         c = {"ranking": explain_page.panel("", "ranking"), "result": gr.State(None), "own": gr.State(None)}
@@ -257,54 +253,3 @@ def test_actions_of_the_page():
     assert edited(edits, {"act": "weigh", "key": "1.1", "weight": "0.5"}).now[0].weight == 0.5
     assert edited(edits.strike("1.1"), {"act": "restore", "key": "1.1"}).now == edits.now
     assert edited(edits, {}) is edits and edited(edits, {"act": "undo"}) is edits
-
-
-# -- the endpoint -----------------------------------------------------------------------------------------------------
-
-TEXT = format_rationale("You race.", ["Racing Wheels", "Rally"], ["Forza Horizon 5", "F1 23"])
-
-
-@pytest.fixture(scope="module")
-def client(app_url: str) -> Client:
-    return Client(app_url, verbose=False)
-
-
-def test_the_endpoint_steers(client: Client) -> None:
-    ranked = client.predict(TEXT, "games", ["G311"], 5, api_name="/rank")["recommendations"]
-    plain = client.predict(TEXT, [], ["G311"], "games", k=5, api_name="/steer")
-    assert [r["id"] for r in plain["recommendations"]] == [r["id"] for r in ranked]
-    assert {r["delta"] for r in plain["recommendations"]} == {0} and plain["left"] == []
-    assert [i["key"] for i in plain["influences"]] == ["1.1", "2.1", "2.2", "3.1", "3.2"]
-    edits = [{"key": "3.1", "weight": 0}, {"key": "2.1", "text": "Farming Sims", "weight": 2},
-             {"key": "+1", "step": 3, "text": "Stardew Valley"}]  # fmt: skip
-    for given in (edits, json.dumps(edits)):
-        steered = client.predict(TEXT, given, ["G311"], "games", k=5, api_name="/steer")
-        marks = {s["key"]: s["marks"] for s in steered["segments"]}
-        assert marks["3.1"] == ["struck"] and marks["2.1"] == ["rewritten", "weighted"] and marks["+1"] == ["added"]
-        assert all(r["delta"] == r["before"] - r["rank"] for r in steered["recommendations"])
-        assert steered["left"] and all(row["after"] > 5 >= row["before"] for row in steered["left"])
-        assert any(r["evidence"]["key"] in ("2.1", "+1") for r in steered["recommendations"])
-        assert steered["seconds"] > 0
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"rationale": " "}, "There is no reasoning to edit yet"),
-        ({"rationale": "x" * 20_001}, "at most 20,000 characters"),
-        ({"edits": "nonsense"}, "must be a JSON list"),
-        ({"edits": "[" * 100_000}, "must be a JSON list"),
-        ({"edits": {"key": "1.1"}}, "must be a list of segments"),
-        ({"edits": [{"key": "1.1", "weight": 9}]}, "Edit 1: A weight is a number from 0"),
-        ({"edits": [{"key": "9.9", "text": "z"}]}, "Edit 1 is not a segment"),
-        ({"ranker": "history"}, "does not read the reasoning"),
-        ({"ranker": "magic"}, "Unknown ranker"),
-        ({"domain": "moon"}, "Unknown domain"),
-        ({"k": 0}, "a whole number from 1 to 100"),
-        ({"rationale": "Step 1: x", "edits": [{"key": "1.1", "weight": 0}]}, "Everything is struck out"),
-    ],
-)
-def test_wrong_arguments_get_a_sentence(client: Client, wrong: dict, message: str) -> None:
-    with pytest.raises(AppError) as caught:
-        client.predict(api_name="/steer", **{"rationale": TEXT, **wrong})
-    assert message in str(caught.value)
