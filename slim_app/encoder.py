@@ -14,8 +14,8 @@ import numpy as np
 
 from slim_app import weights
 
-SHORT = 16
-"""Texts that are encoded by one CPU thread; more of them are a catalogue and get all."""
+LITTLE = 3000
+"""Characters that are encoded by one CPU thread; more (a catalogue, a rationale without each segment) gets all."""
 QUERY_CACHE = 4096
 """Vectors of recently seen texts (6 MB): a rationale that grows re-encodes only its newest segment."""
 
@@ -91,7 +91,7 @@ class TextEncoder:
 
         self.load()
         # A rationale's segment is encoded while the student writes: on one core, so that the other goes on writing.
-        torch.set_num_threads(1 if len(texts) <= SHORT else os.cpu_count() or 1)
+        torch.set_num_threads(1 if sum(map(len, texts)) <= LITTLE else os.cpu_count() or 1)
         with self._forward_lock:  # its tokenizer is not safe for threads ("Already borrowed")
             vectors = self._model.encode(
                 texts, batch_size=64, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False

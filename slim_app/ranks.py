@@ -80,6 +80,11 @@ class Board:
             return self.ranker.scores(history, rationale, self.vectors, self.encoder)
         return self.ranker.scores(history, rationale, self.encoder)
 
+    def prepare(self, told: Sequence[Told]) -> None:
+        """Encode together what scores of these will read, which is faster than one after the other."""
+        if isinstance(self.ranker, Ranker):
+            self.encoder.encode([text for one in told for text in self.ranker.reads(*one)])
+
     def ranks(self, scores: np.ndarray) -> np.ndarray:
         """(n,) scores → 1-based ranks, 0 for what was bought; of equal ones the earlier item comes first."""
         return rank_all(scores, self.allowed)

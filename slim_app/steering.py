@@ -90,6 +90,15 @@ class Steered:
         }  # fmt: skip
 
 
+def levels(parts: Sequence[Part], least: float = 0.0) -> list[tuple[Parts, float]]:
+    """The segments S that each level of s(w) keeps, with its share of the mean; `least` as in `weighted`."""
+    found = sorted({part.weight for part in parts if part.weight > 0} | ({least} if least else set()), reverse=True)
+    return [
+        (tuple(part for part in parts if part.weight >= level), (level - below) / found[0])
+        for level, below in zip(found, [*found[1:], 0.0], strict=True)
+    ]
+
+
 def weighted(parts: Sequence[Part], score: Score, least: float = 0.0) -> np.ndarray:
     """(n,) s(w) as this module defines it.
 
@@ -100,15 +109,14 @@ def weighted(parts: Sequence[Part], score: Score, least: float = 0.0) -> np.ndar
     Raises:
         SlimError: everything is struck out and nothing else ranks.
     """
-    levels = sorted({part.weight for part in parts if part.weight > 0} | ({least} if least else set()), reverse=True)
-    if not levels:
+    shares = levels(parts, least)
+    if not shares:
         raise SlimError("Everything is struck out, so nothing is left to rank by. Take a sentence in again, or undo.")
-    if len(levels) == 1:  # exact, without rounding
-        return score(tuple(part for part in parts if part.weight >= levels[0]))
+    if len(shares) == 1:  # exact, without rounding
+        return score(shares[0][0])
     total: np.ndarray | float = 0.0
-    for level, below in zip(levels, [*levels[1:], 0.0], strict=True):
-        share = (level - below) / levels[0]
-        total = total + share * score(tuple(part for part in parts if part.weight >= level))
+    for kept, share in shares:
+        total = total + share * score(kept)
     return total
 
 
@@ -174,7 +182,10 @@ class _Session:
 
     def explained(self, first: Steered, begun: float) -> Steered:
         parts = self.edits.now
-        others = [self.of([replace(p, weight=_other(p)) if p is part else p for p in parts]) for part in parts]
+        changed = [[replace(p, weight=_other(p)) if p is part else p for p in parts] for part in parts]
+        told = (as_rationale(kept) for some in changed for kept, _ in levels(some, self.least))
+        self.board.prepare([(self.history, rationale) for rationale in told])
+        others = [self.of(some) for some in changed]
         influences = tuple(map(self._influence, parts, others))
         if all(part.weight in (0, 1) for part in parts):
             found = self._house_evidence(first.recommendations)

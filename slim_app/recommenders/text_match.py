@@ -151,6 +151,11 @@ class Ranker:
         whole = [_text_of(segments)] if self.scorer is pooled else []
         return encoder.encode([*texts, *whole])
 
+    def reads(self, history: Sequence[Item], rationale: Rationale) -> list[str]:
+        """The texts that `scores` has encoded: encoded together beforehand, they come from the encoder's memory."""
+        segments, texts = self.segments(history, rationale)
+        return [_text_of(segments)] if self.scorer is pooled else texts
+
     def scores(
         self, history: Sequence[Item], rationale: Rationale, items: np.ndarray, encoder: TextEncoder
     ) -> np.ndarray:
