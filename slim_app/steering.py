@@ -95,7 +95,7 @@ def levels(parts: Sequence[Part], least: float = 0.0) -> list[tuple[Parts, float
     found = sorted({part.weight for part in parts if part.weight > 0} | ({least} if least else set()), reverse=True)
     return [
         (tuple(part for part in parts if part.weight >= level), (level - below) / found[0])
-        for level, below in zip(found, [*found[1:], 0.0], strict=True)
+        for level, below in zip(found, [*found, 0.0][1:], strict=True)
     ]
 
 
