@@ -5,7 +5,6 @@ Every edit gives a new `Edits` and leaves the old one as it was, so nothing is s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,8 @@ from slim_app.rationale import LIMITS, format_rationale
 from slim_app.schema import Rationale
 
 MAX_WEIGHT = 5.0
+MAX_WEIGHTS = 8
+"""Different weights in one text, 0 left aside: each is a level on which everything is scored again."""
 MAX_TEXT = 500
 """Characters of a rewritten or added segment."""
 MAX_UNDO = 200
@@ -74,9 +75,12 @@ class Edits:
         """Change how much a segment counts, 0 to `MAX_WEIGHT`.
 
         Raises:
-            SlimError: another weight, or an unknown key.
+            SlimError: another weight, an unknown key, or more than `MAX_WEIGHTS` different ones.
         """
-        return self._with(key, weight=checked_weight(weight))
+        edits = self._with(key, weight=checked_weight(weight))
+        if len({part.weight for part in edits.now} - {0}) > MAX_WEIGHTS:
+            raise SlimError(f"A text takes at most {MAX_WEIGHTS} different weights. Use one of those that it has.")
+        return edits
 
     def rewrite(self, key: str, text: str) -> Edits:
         """Put other words in a segment's place; it stays one segment, whatever they are.
@@ -123,13 +127,6 @@ class Edits:
     def rationale(self) -> Rationale:
         """What is left of it, without what is struck out and without weights."""
         return as_rationale([part for part in self.now if part.weight > 0])
-
-    def as_rows(self) -> list[dict[str, object]]:
-        """The segments as they are now, for JSON; `from_rows` reads them."""
-        return [
-            {"key": p.key, "step": p.step, "text": p.text, "weight": p.weight, "original": p.original,
-             "marks": list(p.marks)} for p in self.now
-        ]  # fmt: skip
 
     @classmethod
     def from_rows(cls, rationale: Rationale, rows: object) -> Edits:
@@ -182,8 +179,8 @@ def as_rationale(parts: Sequence[Part]) -> Rationale:
 
 def checked_weight(weight: object) -> float:
     """Raises SlimError unless it is a number from 0 to `MAX_WEIGHT`."""
-    usable = isinstance(weight, (int, float)) and not isinstance(weight, bool) and math.isfinite(weight)
-    if not usable or not 0 <= weight <= MAX_WEIGHT:
+    usable = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    if not usable or not 0 <= weight <= MAX_WEIGHT:  # false for NaN, too
         raise SlimError(f"A weight is a number from 0 (struck out) to {MAX_WEIGHT:g}, not “{str(weight)[:20]}”.")
     return float(weight)
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slim_app.errors import SlimError
+from slim_app.permalink import edit_rows
 from slim_app.rationale import format_rationale, parse
-from slim_app.rationale_edits import MAX_UNDO, Edits, Part, as_rationale
+from slim_app.rationale_edits import MAX_UNDO, MAX_WEIGHTS, Edits, Part, as_rationale
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.text_match import RANKERS
 from slim_app.schema import Item, Rationale
@@ -216,7 +217,7 @@ def test_what_cannot_be_steered(steered):
         steered(EDITS, "history", history=[ABCD[0]])
     with pytest.raises(SlimError, match="no reasoning to edit"):
         Edits.of(Rationale())
-    for bad in (-0.1, 5.1, float("nan"), True, "1", None):
+    for bad in (-0.1, 5.1, float("nan"), float("inf"), 10**400, True, "1", None):
         with pytest.raises(SlimError, match="A weight is a number from 0"):
             EDITS.weigh("1.1", bad)
     for bad in ("", " \n\t", "\u200b", None, 5):
@@ -227,6 +228,20 @@ def test_what_cannot_be_steered(steered):
             EDITS.add(bad, "z")
     with pytest.raises(SlimError, match=r"no segment “9\.9”"):
         EDITS.strike("9.9")
+
+
+def test_a_text_takes_few_different_weights():
+    """Each is a level on which every subset is scored again: 95 of them would hold everybody up for a minute."""
+    edits = Edits.of(Rationale(tuple(f"s{n}" for n in range(20))))
+    for n in range(MAX_WEIGHTS):
+        edits = edits.weigh(f"1.{n + 1}", n / 10)  # 0 is no level, and 1 is one from the beginning
+    edits = edits.weigh("1.20", 0.1).weigh("1.19", 0)
+    for beyond in (0.05, 2):
+        with pytest.raises(SlimError, match="at most 8 different weights"):
+            edits.weigh("1.18", beyond)
+    rows = [{"key": f"1.{n}", "weight": n / 5} for n in range(1, 20)]
+    with pytest.raises(SlimError, match="Edit 9: A text takes at most"):
+        Edits.from_rows(Rationale(tuple(f"s{n}" for n in range(20))), rows)
 
 
 def test_undo_redo_and_reset_are_steps_of_their_own():
@@ -255,7 +270,7 @@ def test_any_edits_can_all_be_undone_and_done_again(steps):
         arguments = {"strike": (key,), "weigh": (key, n + 0.5), "rewrite": (key, f"new {n}"), "add": (n + 1, "more")}
         edits = getattr(edits, kind)(*arguments[kind])
     assert len({part.key for part in edits.now}) == len(edits.now)
-    rebuilt = Edits.from_rows(XYZ, edits.as_rows())
+    rebuilt = Edits.from_rows(XYZ, edit_rows(edits))
     assert [replace(part, key="") for part in rebuilt.now] == [replace(part, key="") for part in edits.now]
     assert rebuilt.undo().now == EDITS.now
     back = edits

@@ -38,7 +38,8 @@ def build(services: Services) -> None:
             rationale: Text with "Step 1:", "Step 2:" and "Step 3:" parts, e.g. the `rationale.text` of `recommend`.
             edits: A JSON list with an object for each segment that changes: `key` ("3.2" is the second entry of step
                 3, "1.1" the first sentence of step 1), `weight` (0 strikes it out, 0.5 half, 1 as written, 2 double,
-                at most 5) and `text` (other words). A new segment has a key of its own such as "+1", `step` and `text`.
+                at most 5; up to 8 different ones) and `text` (other words). A new segment has a key of its own such as
+                "+1", `step` and `text`.
             history: Purchases to leave out of the list: a JSON list of titles or ids, or one a line; may be empty.
             domain: Which catalogue to rank; `domains` lists them.
             ranker: As in `recommend`, if it uses a rationale.
