@@ -31,6 +31,8 @@ MAX_CHARS = 6_000
 MAX_BYTES = 200_000
 """Of the JSON in it."""
 MAX_RATIONALE = 20_000
+MAX_TITLE = 300
+"""Characters of a purchase's title, and of its id."""
 MAX_NAME = 100
 """Characters of the names of a domain, ranker or writer, and of a digest."""
 _EDIT = {"k": "key", "w": "weight", "s": "step", "t": "text"}
@@ -57,6 +59,8 @@ class Link:
     digests: Digests = field(default_factory=Digests)
     bound: bool = False
     """Whether the products were bound to the catalogue."""
+    cut: bool = False
+    """Whether the text, whole as it may look, was cut off."""
 
     def edited(self) -> Edits | None:
         """The edited rationale; None where there is no text that could be edited.
@@ -91,7 +95,8 @@ def encode(link: Link) -> str:
         # titles as well as ids for what the model reads: a purchase outlives its place in the catalogue
         "h": [[i.id, i.title] if n >= newest or not i.id else [i.id] for n, i in enumerate(link.history)],
         "e": [{short: row[name] for short, name in _EDIT.items() if name in row} for row in link.edits],
-        "v": [link.digests.model, link.digests.prompt, link.digests.catalogue], "b": int(link.bound),
+        "v": list(link.digests.as_dict().values()), "b": int(link.bound),
+        "c": int(link.cut),
     }  # fmt: skip
     packed = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     text = f"{VERSION}." + base64.urlsafe_b64encode(zlib.compress(packed, 9)).decode().rstrip("=")
@@ -130,6 +135,7 @@ def decode(text: object) -> Link:
             seed=None if value["n"] is None else _number(value["n"]),
             digests=_digests(value["v"]),
             bound=(False, True)[_number(value["b"])],
+            cut=(False, True)[_number(value.get("c", 0))],
         )
         link.edited()
     except (LookupError, TypeError, ValueError) as error:
@@ -144,25 +150,34 @@ def restore(link: Link, catalog: Catalog, now: Digests) -> tuple[list[Item], tup
         now: the digests of what would write and rank today.
     """
     items: list[Item] = []
-    gone = lost = 0
+    gone = lost = renamed = 0
     for item in link.history:
         if item.id in catalog.row_of_id:
-            items.append(catalog.items[catalog.row_of_id[item.id]])
+            found = catalog.items[catalog.row_of_id[item.id]]
+            if item.title and item.title != clean_title(found.title, MAX_TITLE):
+                row = catalog.row_by_name(item.title)  # ids that count rows move when a row is put between
+                found = found if row is None else catalog.items[row]
+                renamed += row is None
+            items.append(found)
         elif item.title:
             gone += bool(item.id)
             items.append(Item("", item.title))
         else:
             lost += 1
-    return items, tuple(_changes(link.digests, now, gone, lost))
+    return items, tuple(_changes(link.digests, now, gone, lost, renamed))
 
 
-def _changes(made: Digests, now: Digests, gone: int, lost: int) -> Iterator[str]:
+def _changes(made: Digests, now: Digests, gone: int, lost: int, renamed: int) -> Iterator[str]:
     if _differ(made.model, now.model):
         yield "Another model, or another edition of it, writes here now: a new run may give another text."
     if _differ(made.prompt, now.prompt):
         yield "The prompt has changed since this link was made: a new run may give another text."
     if _differ(made.catalogue, now.catalogue):
         yield "The catalogue has changed since this link was made: the list may be another one."
+    if _differ(made.ranker, now.ranker):
+        yield "What ranks has been trained anew since this link was made: the list may be another one."
+    if renamed:
+        yield f"Under another name in the catalogue now: {renamed:,} of the purchases."
     if gone:
         yield f"No longer in the catalogue, so kept in its own words: {gone:,} of the purchases."
     if lost:
@@ -217,30 +232,21 @@ def _number(value: object) -> int:
 
 def _item(value: object) -> Item:
     item_id, title = (*_list(value, 2), "")[:2]
-    item = Item(_text(item_id, 300), clean_title(_text(title, 2_000), 300))
+    item = Item(_text(item_id, MAX_TITLE), clean_title(_text(title, 2_000), MAX_TITLE))
     if not item.id and not item.title:
         raise ValueError("a purchase without a name")
     return item
 
 
 def _digests(value: object) -> Digests:
-    model, prompt, catalogue = _list(value, 3)
-    return Digests(_text(model, MAX_NAME), _text(prompt, MAX_NAME), _text(catalogue, MAX_NAME))
+    model, prompt, catalogue, *ranker = _list(value, 4)  # links made before it was known what ranks have three
+    return Digests(*(_text(digest, MAX_NAME) for digest in (model, prompt, catalogue, *ranker)))
 
 
 def _edit(value: object) -> dict[str, Any]:
     if not isinstance(value, dict) or not {"k", "w"} <= value.keys() <= _EDIT.keys():
         raise TypeError(type(value))
     return {_EDIT[short]: entry for short, entry in value.items()}
-
-
-def query(link: Link) -> str:
-    """`?s=…`, to put behind the page's address.
-
-    Raises:
-        SlimError: as `encode`.
-    """
-    return f"?{PARAMETER}={encode(link)}"
 
 
 def from_query(parameters: Mapping[str, str]) -> Link | None:

@@ -71,15 +71,18 @@ def explain(
 
 
 def rank_rationale(
-    text: str, history: Sequence[Item], domain: Domain, ranker: Ranker | TrainedRanker, encoder: TextEncoder, k: int
-) -> State:
+    text: str, history: Sequence[Item], domain: Domain, ranker: Ranker | TrainedRanker, encoder: TextEncoder, k: int,
+    cut: bool = False,
+) -> State:  # fmt: skip
     """Ranks by a rationale that the caller wrote: no language model.
+
+    `cut`: its writer was stopped before it was whole.
 
     Raises:
         SlimError: no text, a bad k.
     """
     k = check_k(k)
-    rationale = parse(text)
+    rationale = parse(text, cut=cut)
     if not any(rationale.segments()):
         what = "holds none of the three steps" if text.strip() else "is empty"
         raise SlimError(f"The rationale {what}. Mark its parts with “Step 1:”, “Step 2:”, “Step 3:”; one is enough.")

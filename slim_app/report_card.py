@@ -11,6 +11,7 @@ from slim_app.domain import Domain
 from slim_app.errors import SlimError
 from slim_app.faithfulness import Faithfulness, faithfulness
 from slim_app.permalink import PARAMETER, Link, edit_rows, encode
+from slim_app.rationale import parse
 from slim_app.rationale_edits import Edits
 from slim_app.recommenders.rankers import choose_ranker
 from slim_app.report import report
@@ -26,11 +27,22 @@ NOT_LINKED = (
 NOTHING = "There is no finished run yet. Run the model first."
 
 
-def digests_of(services: Services, state: State, domain: Domain) -> Digests:
-    """Of who wrote a run and of what ranked it; no model's where none took part, and none of a writer kept secret."""
+K = 10
+"""Length of the list where none was ranked: of a run that was stopped early."""
+
+
+def digests_of(services: Services, state: State, domain: Domain, made: Digests | None = None) -> Digests:
+    """Of who wrote a run and of what ranked it; no model's where none took part, and none of a writer kept secret.
+
+    Args:
+        made: the digests of the link that its text came from; what ranked it did so here and now.
+    """
     reasoner = services.reasoners.get(state.writer)
     adapter = getattr(getattr(reasoner, "engine", None), "adapter", None) if state.model.adapter else None
-    found = digests(state.model, domain, services.encoder, adapter if isinstance(adapter, Path) else None)
+    file = adapter if isinstance(adapter, Path) else None
+    found = digests(state.model, domain, services.encoder, state.ranker, file)
+    if made is not None:
+        return replace(found, model=made.model, prompt=made.prompt)
     if state.model.kind in ("none", "hidden"):
         return replace(found, model="", prompt="")
     return found
@@ -51,9 +63,10 @@ def link_of(services: Services, state: State, edits: Edits | None = None, made: 
     edits = own_edits(state, edits)
     return encode(
         Link(
-            domain=state.domain, history=state.history, ranker=state.ranker, k=max(1, len(state.recommendations)),
+            domain=state.domain, history=state.history, ranker=state.ranker, k=len(state.recommendations) or K,
             writer=state.writer, rationale=state.rationale.text, edits=edit_rows(edits) if edits else (),
-            digests=made or digests_of(services, state, services.domain(state.domain)), bound=state.model.bound,
+            digests=digests_of(services, state, services.domain(state.domain), made), bound=state.model.bound,
+            cut=not state.rationale.complete and parse(state.rationale.text).complete,
         )
     )  # fmt: skip
 
@@ -83,7 +96,7 @@ def card_of(
     if not state.recommendations and not state.rationale.text:
         raise SlimError(NOTHING)
     ranker, edits = choose_ranker(state.ranker, domain), own_edits(state, edits)
-    k = max(1, len(state.recommendations))
+    k = len(state.recommendations) or K
     if edits is None or not edits.edited:
         steered = None
     elif steered is None or not steered.done:
@@ -93,7 +106,7 @@ def card_of(
     except SlimError:  # a visitor's catalogue, or a history too long for a link: the report holds it all the same
         link = ""
     return report(
-        state, state.history, domain, k, digests=made or digests_of(services, state, domain), steered=steered,
+        state, state.history, domain, k, digests=digests_of(services, state, domain, made), steered=steered,
         faithful=_faithful(services, state, domain), comparison=comparison, link=link,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from slim_app.catalog import Catalog
 from slim_app.domain import Domain
 from slim_app.encoder import TextEncoder
 from slim_app.prompts import PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE
+from slim_app.recommenders.rankers import TRAINED
 from slim_app.schema import ModelInfo
 
 PROGRAMS = ("gradio", "numpy", "sentence-transformers", "torch", "transformers", "xllamacpp")
@@ -27,7 +28,7 @@ _of_items: WeakKeyDictionary[Catalog, str] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Digests:
-    """Equal digests, equal text and list for one history; an empty one is not known."""
+    """Equal digests: none of what they name has changed. An empty one is not known."""
 
     model: str = ""
     """Who writes: name, base, adapter with its bytes, and whether it is bound to the catalogue."""
@@ -35,21 +36,26 @@ class Digests:
     """Version and words of both templates."""
     catalogue: str = ""
     """Items in their order, and the encoder that compares them."""
+    ranker: str = ""
+    """What ranks: its name, and the weights of a trained one."""
 
     def as_dict(self) -> dict[str, str]:
         return asdict(self)
 
 
-def digests(info: ModelInfo, domain: Domain, encoder: TextEncoder, adapter: Path | None = None) -> Digests:
+def digests(info: ModelInfo, domain: Domain, encoder: TextEncoder, ranker: str, adapter: Path | None = None) -> Digests:
     """Of one run.
 
     Args:
+        ranker: its name.
         adapter: the adapter's file, where one is in use.
     """
     weights = _file_digest(adapter, adapter.stat().st_mtime_ns) if adapter else ""
     model = [info.name, info.base, info.adapter, info.tuned, info.kind, info.bound, weights]
     prompt = [PROMPT_VERSION, STUDENT_TEMPLATE, TEACHER_TEMPLATE]
-    return Digests(_digest(model), _digest(prompt), _digest([encoder.name, _items_digest(domain.catalog)]))
+    catalogue = [encoder.name, _items_digest(domain.catalog)]
+    trained = domain.recommender.weights_digest if domain.recommender and ranker in TRAINED else ""
+    return Digests(_digest(model), _digest(prompt), _digest(catalogue), _digest([ranker, trained]))
 
 
 def programs() -> dict[str, str]:

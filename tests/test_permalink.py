@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from slim_app.catalog import Catalog
 from slim_app.errors import SlimError
-from slim_app.permalink import MAX_BYTES, MAX_CHARS, Link, decode, edit_rows, encode, from_query, query, restore
+from slim_app.permalink import MAX_BYTES, MAX_CHARS, Link, decode, edit_rows, encode, from_query, restore
 from slim_app.rationale import parse
 from slim_app.rationale_edits import Edits
+from slim_app.recommenders.folder import RecommenderFolder
 from slim_app.schema import Item, ModelInfo
 from slim_app.versions import Digests, digests, programs
 
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT = "Step 1: You like racing.\nStep 2:\n1. Racing Games\n2. Wheels\nStep 3:\n1. F1 24\n2. Forza"
 EDITS = Edits.of(parse(TEXT)).strike("2.1").weigh("3.1", 2.5).rewrite("3.2", "Forza Horizon 5").add(2, "Seats 任天堂")
 LINK = Link("games", (Item("G1", "Gran Turismo 7 - PlayStation 5"), Item("", "My own 🎮")), "reasoning", 7, "student",
-            TEXT, edit_rows(EDITS), 3, Digests("a" * 12, "b" * 12, "c" * 12), True)  # fmt: skip
+            TEXT, edit_rows(EDITS), 3, Digests("a" * 12, "b" * 12, "c" * 12, "d" * 12), True, True)  # fmt: skip
 
 
 def packed(value: object) -> str:
@@ -50,8 +51,16 @@ def test_what_goes_in_comes_out():
     assert decode(text).edited().now == EDITS.now and decode(text).edited().undo().now == EDITS.start
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."), "no escapes in a URL"
     assert len(text) < 600
-    assert query(LINK) == f"?s={text}" and from_query({"s": text, "theme": "dark"}) == LINK
+    assert from_query({"s": text, "theme": "dark"}) == LINK
     assert from_query({"theme": "dark"}) is None and from_query({"s": ""}) is None
+
+
+def test_a_link_of_the_first_days_is_still_read():
+    """Before it held a digest of what ranks, and whether its text was cut off."""
+    state = opened(encode(LINK))
+    del state["c"]
+    state["v"].pop()
+    assert decode(packed(state)) == replace(LINK, digests=replace(LINK.digests, ranker=""), cut=False)
 
 
 def test_only_what_was_edited_travels():
@@ -76,7 +85,7 @@ PURCHASES = st.builds(Item, st.text("abc019-", max_size=8), st.text("Zelda 23ü�
 LINKS = st.builds(
     Link, NAMES, st.lists(PURCHASES, max_size=20).map(tuple), NAMES, st.integers(0, 100), NAMES,
     st.text(st.characters(exclude_categories=("Cs",)), max_size=300), st.just(()), st.none() | st.integers(0, 2**40),
-    st.builds(Digests, NAMES, NAMES, NAMES), st.booleans(),
+    st.builds(Digests, NAMES, NAMES, NAMES, NAMES), st.booleans(), st.booleans(),
 )  # fmt: skip
 
 
@@ -100,7 +109,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(list("drkwtnhevb")), JSON)
+@given(st.sampled_from(list("drkwtnhevbc")), JSON)
 @settings(max_examples=200, deadline=None)
 def test_wrong_types_anywhere_are_refused_or_harmless(name, value):
     state = opened(encode(LINK)) | {name: value}
@@ -144,9 +153,11 @@ def test_hostile_links(text):
 @pytest.mark.parametrize("change", [
     {"h": [["x"] * 3]}, {"h": [[1, "t"]]}, {"h": [["", ""]]}, {"h": [["", "\ud800"]]}, {"h": [["a", "b"]] * 1001},
     {"h": [[]]}, {"k": True}, {"k": -1}, {"k": 1.5}, {"k": "7"}, {"n": 2**60}, {"d": 5}, {"d": "x" * 101},
-    {"t": "x" * 20_001}, {"t": "\udfff"}, {"v": ["a", "b"]}, {"v": ["a", "b", 3]}, {"b": 2}, {"b": True}, {"b": "1"},
+    {"t": "x" * 20_001}, {"t": "\udfff"}, {"v": ["a", "b"]}, {"v": ["a", "b", 3]},
+    {"v": list("abcde")}, {"c": 2}, {"b": 2}, {"b": True}, {"b": "1"},
     {"e": [{"k": "1.1"}]},
     {"e": [{"k": "1.1", "w": 1, "x": 2}]}, {"e": [{"k": "1.1", "w": 99}]}, {"e": [{"k": "1.1", "w": "1"}]},
+    {"e": [{"k": "1.1", "w": 10**400}]}, {"e": [{"k": "+1", "w": 1, "t": "x", "s": 10**400}]},
     {"e": [{"k": "9.9", "w": 1}]}, {"e": [{"k": "1.1", "w": 1, "t": 5}]}, {"e": [[]]}, {"e": [None] * 201},
     {"t": "", "e": [{"k": "1.1", "w": 1}]},
 ])  # fmt: skip
@@ -190,11 +201,22 @@ def test_it_says_what_has_changed_since():
     assert [notice.split(":")[0] for notice in notices] == [
         "No longer in the catalogue, so kept in its own words", "No longer in the catalogue and left out",
     ]  # fmt: skip
-    for field, word in (("model", "model"), ("prompt", "prompt"), ("catalogue", "catalogue has changed")):
+    words = {"model": "model", "prompt": "prompt", "catalogue": "catalogue has changed", "ranker": "trained anew"}
+    for field, word in words.items():
         changed = replace(old, **{field: "z" * 12})
         (notice,) = restore(replace(link, history=(TINY[0],)), catalog, changed)[1]
         assert word in notice
         assert restore(replace(link, history=(TINY[0],)), catalog, replace(old, **{field: ""}))[1] == ()
+
+
+def test_a_purchase_whose_id_names_another_product_now():
+    """Ids that count rows move when a row is put between; a product may also have been renamed."""
+    history = (Item("row-2", TINY[1].title), Item("row-3", "EA Sports F1 24"), Item("row-1", ""), Item("row-1", "GT 7"))
+    moved = [replace(TINY[0], id="row-1"), replace(TINY[6], id="row-2"), replace(TINY[1], id="row-3")]
+    moved[2] = replace(moved[2], title=TINY[1].title)
+    items, notices = restore(replace(LINK, history=history), Catalog("games", moved), LINK.digests)
+    assert [item.id for item in items] == ["row-3", "row-3", "row-1", "row-1"], "the first is found by its title"
+    assert notices == ("Under another name in the catalogue now: 2 of the purchases.",)
 
 
 def test_digests_follow_what_they_name(tmp_path):
@@ -203,15 +225,22 @@ def test_digests_follow_what_they_name(tmp_path):
     adapter = tmp_path / "adapter.gguf"
     adapter.write_bytes(b"one")
     info = ModelInfo("Student", "base", "adapter.gguf", True)
-    first = digests(info, domain, encoder, adapter)
-    assert digests(info, domain, encoder, adapter) == first
+    first = digests(info, domain, encoder, "reasoning", adapter)
+    assert digests(info, domain, encoder, "reasoning", adapter) == first
     assert all(len(value) == 12 for value in first.as_dict().values())
     other = make_domain((*TINY[:-1], replace(TINY[-1], title="Other")), encoder)
-    moved = digests(info, other, encoder, adapter)
+    moved = digests(info, other, encoder, "reasoning", adapter)
     assert (moved.catalogue != first.catalogue, moved.model, moved.prompt) == (True, first.model, first.prompt)
     adapter.write_bytes(b"two")
     os.utime(adapter, ns=(1, 1))
-    edition = digests(info, domain, encoder, adapter)
+    edition = digests(info, domain, encoder, "reasoning", adapter)
     assert (edition.model != first.model, edition.catalogue) == (True, first.catalogue)
-    assert digests(replace(info, device="CPU"), domain, encoder, adapter).model == edition.model
+    assert digests(replace(info, device="CPU"), domain, encoder, "reasoning", adapter).model == edition.model
+    found = []
+    for weights in ("one", "two"):  # a recommender that was trained anew ranks otherwise
+        (tmp_path / "meta.json").write_text(json.dumps({"weights_sha256": weights}), "utf-8")
+        trained = replace(domain, recommender=RecommenderFolder(tmp_path, (), domain.vectors, "fake"))
+        found.append([digests(info, trained, encoder, ranker).ranker for ranker in ("fused", "sequence", "reasoning")])
+    assert found[0][:2] != found[1][:2] and len({*found[0], *found[1]}) == 5
+    assert found[0][2] == found[1][2] == first.ranker
     assert {"python", "numpy", "gradio"} <= programs().keys()

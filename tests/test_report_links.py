@@ -26,6 +26,7 @@ from slim_app.ui.desks import Desk, Desks
 from slim_app.ui.page import build_page
 from slim_app.ui.report_links import Shown, address_of, of_comparison, of_run
 from slim_app.ui.restoring import restored
+from slim_app.ui.what_if_plan import Subject
 
 TEXT = "Step 1: You like racing.\nStep 2:\n1. Racing Games\n2. Wheels\nStep 3:\n1. F1 24\n2. Forza Horizon 5"
 EVIL = "<img src=x onerror=alert(1)>"
@@ -127,9 +128,47 @@ def test_it_says_what_has_changed_since(services):
     link = decode(text)
     del services.reasoners["student"]
     lines = restored(services, {"s": encode(replace(link, ranker="fused", bound=True))}).notices
+    assert not any("trained anew" in line for line in lines), "it is not there at all"
     assert said.RANKER_CHANGED.format(ranker="fused") in lines and said.WRITER_CHANGED.format(writer="Student") in lines
     lines = restored(services, {"s": encode(replace(link, writer="base", bound=True))}).notices
     assert said.UNBOUND in lines
+
+
+def test_what_ranked_a_restored_list_is_of_today(services):
+    """The text came with the link, the list did not: the report must not date it back."""
+    text = clicked(services, run(services, "tiny"), "link")["link"]
+    services.domains["tiny"] = make_domain(TINY[:-1], services.encoder)
+    found = restored(services, {"s": text})
+    assert any("catalogue has changed" in line for line in found.notices)
+    old, again = decode(text), decode(clicked(services, found.state, "link", made=found.made)["link"])
+    card = json.loads(clicked(services, found.state, "json", made=found.made)["text"])
+    assert (again.digests.model, again.digests.prompt) == (old.digests.model, old.digests.prompt)
+    assert again.digests.catalogue != old.digests.catalogue
+    assert card["versions"]["digests"] == again.digests.as_dict()
+    assert restored(services, {"s": encode(again)}).notices == (said.RESTORED,), "it shows what was seen"
+
+
+def test_a_text_that_was_cut_off_stays_incomplete(services):
+    state = run(services)
+    assert state.rationale.complete
+    cut = replace(state, status="stopped", rationale=replace(state.rationale, complete=False))
+    found = restored(services, {"s": link_of(services, cut)})
+    assert not found.state.rationale.complete and any("cut off" in line for line in found.state.notices)
+    assert decode(link_of(services, found.state, made=found.made)).cut and not decode(link_of(services, state)).cut
+
+
+def test_a_run_without_a_list_comes_back_with_the_usual_length(services):
+    stopped = replace(run(services), status="stopped", recommendations=())
+    assert restored(services, {"s": link_of(services, stopped)}).k == 10
+
+
+def test_a_what_if_of_a_restored_page_asks_about_the_text_as_it_was_written(services):
+    state = run(services)
+    edits = Edits.of(state.rationale).strike("3.1").weigh("2.1", 2)
+    page = arrive(services, {"s": link_of(services, state, edits)})
+    (subject,) = states(page, Subject)
+    assert subject.state.rationale.text == state.rationale.text
+    assert subject.state.recommendations == state.recommendations
 
 
 def packed(value: object) -> str:

@@ -54,6 +54,11 @@ class RecommenderFolder:
         return BACKBONES.get(name, name)
 
     @property
+    def weights_digest(self) -> str:
+        """SHA-256 of its weights as `meta.json` has it, which `load` checks; empty where that cannot be read."""
+        return str(self._meta.get("weights_sha256", ""))
+
+    @property
     def trained_on(self) -> str:
         """Half a sentence: "2,000 simulated shoppers with 17,602 purchases and simulated rationales"."""
         data, rationales = self._part("dataset"), self._part("rationales")

@@ -28,12 +28,17 @@ def wire(page: gr.Blocks, services: Services, c: dict[str, Any], handlers: Handl
     bar: ReportBar = c["report"]
     c["made"] = gr.State(None)
 
-    def click(state, own, made, written, edits, steered, request: gr.Request, event: gr.EventData):
-        shown, session = Shown(state, own, made, written, edits, steered), request.session_hash
-        make = partial(of_run, services, desks, shown, session, address_of(request))
+    def click(state, own, made, written, edits, steered, weight, request: gr.Request, event: gr.EventData):
+        address, session = address_of(request), request.session_hash
+
+        def make(act: str) -> dict[str, Any]:
+            # what stands under edits, at the weight of the lens: its list is compared with the one under the edits
+            run = written if weight is None else handlers.reweigh(written, weight).get("result", written)
+            return of_run(services, desks, Shown(state, own, made, run, edits, steered), session, address, act)
+
         return bar.answer(str(event._data.get("act")), make)
 
-    given = [c[name] for name in ("result", "own", "made", "written", "edits", "steered")]
+    given = [c[name] for name in ("result", "own", "made", "written", "edits", "steered")] + [c["lens"].weight]
     deliver(bar, bar.links.click(click, given, [bar.note, bar.file], **PRIVATE))
     c["run"].click(None, None, None, js=FORGET, **PRIVATE)
     load(page, services, c, handlers)
@@ -93,5 +98,5 @@ def shown(services: Services, c: dict[str, Any], handlers: Handlers, found: Rest
             c["prompt"]: render_rationale.prompt(""),
         }
         out |= c["steer"].restored(found.state, found.edits)
-        out |= c["lens"].show(out[c["result"]]) | c["what_if"].about(out[c["result"]])
+        out |= c["lens"].show(out[c["result"]]) | c["what_if"].about(found.state)
     return out

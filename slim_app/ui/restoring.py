@@ -49,11 +49,9 @@ def restored(services: Services, parameters: Mapping[str, str]) -> Restored | No
     Raises:
         SlimError: a broken or hostile link, or a catalogue that is not here; the message is safe to show.
     """
-    link = from_query(parameters)
-    if link is None:
-        return None
     try:
-        return _restored(services, link)
+        link = from_query(parameters)
+        return None if link is None else _restored(services, link)
     except SlimError:
         raise
     except Exception as error:
@@ -76,11 +74,13 @@ def _restored(services: Services, link: Link) -> Restored:
     if link.bound and reasoner is not None and not bound:
         notices.append(said.UNBOUND)
     info = replace(reasoner.info, bound=bound) if reasoner else ModelInfo("none", kind="none")
-    now = digests_of(services, State("done", model=info, writer=writer or ""), domain)
+    now = digests_of(services, State("done", model=info, ranker=name, writer=writer or ""), domain)
+    if name != link.ranker:
+        now = replace(now, ranker="")  # said already
     history, changed = restore(link, domain.catalog, now)
     state, edits = None, None
     if history and reads and link.rationale:
-        state = rank_rationale(link.rationale, history, domain, ranker, services.encoder, k)
+        state = rank_rationale(link.rationale, history, domain, ranker, services.encoder, k, link.cut)
         state, edits = replace(state, model=_from_link(link), writer=link.writer), link.edited()
     elif history and not reads:
         *_, state = explain(history, domain, None, ranker, services.encoder, k)
