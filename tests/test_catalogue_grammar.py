@@ -99,6 +99,17 @@ def test_which_titles_can_be_written():
         CatalogueGrammar.of(catalogue("..."))
 
 
+def test_no_step_2_can_split_a_title():
+    """Below the entry "Halo", "Halo: Reach, Legendary Edition" would be read as two products of that group."""
+    split, whole = "Halo: Reach, Legendary Edition", "Halo: The Master Chief Collection"
+    assert len(parse(f"Step 1: You play.\nStep 2:\n1. Halo\nStep 3:\n1. {split}\n2. Fez").step3) == 3
+    grammar = CatalogueGrammar.of(catalogue(split, whole, "Fez", "Doom", "Tetris"))
+    assert grammar.titles == ("Doom", "Fez", whole, "Tetris") and grammar.left_out == 1
+    for title in grammar.titles:
+        text = f"Step 1: You play.\nStep 2:\n1. Halo\n2. Fez\nStep 3:\n1. Zelda\n2. {title}"
+        assert parse(text).step3 == ("Zelda", title)
+
+
 def test_the_history_is_left_out_whatever_its_spelling():
     grammar = CatalogueGrammar.of(catalogue("F1® 23 - PS5", "F1 24", "Halo"))
     assert language(grammar.rules([Item("0", "f1 23 PS5")])) == ["F1 24", "Halo"]
@@ -130,6 +141,13 @@ def test_the_engine_names_nothing_else(engine):
     free = LlamaCppReasoner(engine, tuned=False).info
     assert reasoner.info.bound and reasoner.info.note.startswith(BOUND_NOTE) and not free.bound and free.note == ""
     assert (f"{grammar.left_out} could not be offered:" in reasoner.info.note) == bool(grammar.left_out)
+
+
+def test_purchases_that_the_model_does_not_read_are_left_out_as_well(engine):
+    reasoner = LlamaCppReasoner(engine, tuned=False, catalogue=CatalogueGrammar.of(catalogue("Halo", "Fez")))
+    history = [Item("0", "Halo"), *(Item("", f"Lamp {n}") for n in range(20))]
+    rules = reasoner.request(history)["grammar"]
+    assert 'product ::= "Fez"' in rules and "Halo" not in rules
 
 
 def test_a_history_of_everything_gets_words(engine):

@@ -92,6 +92,10 @@ def _branch(titles: Sequence[str], depth: int, names: dict[str, str]) -> str:
 
 
 def _read_back(titles: Sequence[str]) -> bool:
-    """Whether the parser finds exactly these products in a text that names them."""
-    text = format_rationale("You like them.", ["Alpha", "Beta", "Gamma", "Delta", "Epsilon"], titles)
+    """Whether the parser finds exactly these products in a text that names them, whatever its Step 2 says.
+
+    "Halo: Reach, Legendary Edition" below the entry "Halo" would be read as two products of that group.
+    """
+    groups = [title.partition(": ")[0] for title in titles if ": " in title]
+    text = format_rationale("You like them.", groups or ["Alpha", "Beta"], titles)
     return parse(text).step3 == tuple(titles)

@@ -92,7 +92,7 @@ class LlamaCppReasoner:
             "stream_options": {"include_usage": True},
         }
         if self.grammar:
-            used = [*shown(history), *(Item("", title) for title in named)]
+            used = [*history, *(Item("", title) for title in named)]
             rules = self.catalogue.rules(used) if self.catalogue else ""
             request["grammar"] = rationale_grammar(self.info.tuned, product_rules=rules, written=len(named))
         if self.engine.adapter is not None:

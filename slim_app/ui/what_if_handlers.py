@@ -15,6 +15,7 @@ from slim_app.errors import SlimError
 from slim_app.faithfulness import faithfulness
 from slim_app.history_studies import leave_one_out, order_shuffle
 from slim_app.reasoners.base import Reasoner
+from slim_app.reasoners.binding import can_bind
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.rankers import choose_ranker
 from slim_app.schema import Item
@@ -213,8 +214,10 @@ class WhatIfHandlers:
         ranker = choose_ranker(state.ranker, domain)
         if not plan.writes:
             return domain, None, ranker
-        bind = domain.catalog if state.model.bound else None
-        return domain, self.services.reasoner(plan.writer, domain.name, bind), ranker
+        writer = self.services.reasoner(plan.writer, domain.name)
+        if state.model.bound and can_bind(writer):  # who stands in for a link's writer may not be
+            writer = self.services.bindings.bind(writer, domain.catalog)
+        return domain, writer, ranker
 
     @contextmanager
     def _job(self, job: str, session: str | None) -> Iterator[tuple[Event, Event]]:
