@@ -128,11 +128,13 @@ def order_shuffle(
         orders: how many; fewer where there are not so many.
 
     Raises:
-        SlimError: no other order exists, a bad k or number of orders.
+        SlimError: no other order exists, a bad k, number of orders or seed.
     """
     read = tuple(reasoner.read(history) if reasoner else shown(history))
     if isinstance(orders, bool) or not isinstance(orders, int) or not 1 <= orders <= MAX_ORDERS:
         raise SlimError(f"The number of orders is a whole number from 1 to {MAX_ORDERS}.")
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise SlimError(f"The seed of the orders is a whole number, not “{str(seed)[:20]}”.")
     found = other_orders(read, orders, seed)
     if not found:
         raise SlimError("There is no other order of these purchases. Add a different one.")
@@ -158,6 +160,8 @@ def other_orders(items: Items, count: int, seed: int) -> list[Items]:
 
 def lost(ranks: Sequence[int]) -> float:
     """`Effect.lost` of the new ranks of an old list of this length."""
+    if not ranks:
+        return 0.0  # everything was bought: there is no list to lose
     ideal = sum(1 / math.log2(1 + rank) for rank in range(1, len(ranks) + 1))
     return max(0.0, 1 - sum(1 / math.log2(1 + rank) for rank in ranks) / ideal)
 

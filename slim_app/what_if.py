@@ -1,4 +1,4 @@
-"""What if the history were another one: its edits, the new rationale and list beside the old, and the bump chart."""
+"""What if the history were another one: the new rationale and list beside the old, and the bump chart."""
 
 from __future__ import annotations
 
@@ -25,45 +25,6 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "before", "after"
 RUNNING = ("reading", "writing")
-Items = tuple[Item, ...]
-
-
-def without(history: Sequence[Item], row: int) -> Items:
-    """The history without the purchase in this row, counted from 0.
-
-    Raises:
-        SlimError: no such row.
-    """
-    row = _row(row, len(history))
-    return (*history[:row], *history[row + 1 :])
-
-
-def with_item(history: Sequence[Item], item: Item, row: int | None = None) -> Items:
-    """The history with a further purchase, before the one in this row, else as the newest.
-
-    Raises:
-        SlimError: no such row.
-    """
-    row = len(history) if row is None else _row(row, len(history) + 1)
-    return (*history[:row], item, *history[row:])
-
-
-def moved(history: Sequence[Item], row: int, to: int) -> Items:
-    """The history with one purchase taken from a row and put into another.
-
-    Raises:
-        SlimError: no such row.
-    """
-    item = history[_row(row, len(history))]
-    return with_item(without(history, row), item, _row(to, len(history)))
-
-
-def _row(row: int, rows: int) -> int:
-    if isinstance(row, bool) or not isinstance(row, (int, float)) or row != row or int(row) != row:
-        raise SlimError(f"A row of the history is a whole number, not “{str(row)[:20]}”.")
-    if not 0 <= row < rows:
-        raise SlimError(f"The history has no row {int(row)}: its rows go from 0 to {rows - 1}.")
-    return int(row)
 
 
 @dataclass(frozen=True)

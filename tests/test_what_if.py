@@ -18,7 +18,7 @@ from slim_app.reasoners.recorded import Recorded
 from slim_app.recommenders.rank import rank
 from slim_app.recommenders.text_match import RANKERS
 from slim_app.schema import Item, ModelInfo, Rationale
-from slim_app.what_if import BumpLine, bump, moved, what_if, with_item, without
+from slim_app.what_if import BumpLine, bump, what_if
 
 VECTORS = {"A": (1, 0, 0), "B": (0, 1, 0), "C": (0.6, 0.8, 0), "D": (0, 0, 1), "E": (0.8, 0.6, 0),
            "x": (1, 0, 0), "y": (0, 1, 0), "xy": (0.8, 0.6, 0), "z": (0, 0, 1)}  # fmt: skip
@@ -42,18 +42,7 @@ def writer(texts=TEXTS) -> Recorded:
     return Recorded(texts, ModelInfo("Writer"), 0)
 
 
-# -- edits of the history and the bump chart ---------------------------------------------------------
-
-
-def test_edits_of_a_history_leave_it_as_it_was():
-    history = (A, B, C)
-    assert without(history, 1) == (A, C)
-    assert with_item(history, D) == (A, B, C, D) and with_item(history, D, 0) == (D, A, B, C)
-    assert moved(history, 0, 2) == (B, C, A) and moved(history, 2, 0) == (C, A, B)
-    assert history == (A, B, C)
-    for bad in (-1, 3, 1.5, True, "1", None, math.nan):
-        with pytest.raises(SlimError, match="row"):
-            without(history, bad)
+# -- the bump chart ------------------------------------------------------------------------------------
 
 
 def test_a_bump_chart_ranks_the_whole_catalogue_for_each_history(place, hand):
@@ -69,7 +58,7 @@ def test_a_bump_chart_ranks_the_whole_catalogue_for_each_history(place, hand):
 
 def test_a_what_if_writes_again_and_compares(place, hand):
     before = ((C, D), parse("Step 1: x"))
-    *running, last = what_if(before, without(before[0], 0), place, writer(), REASONING, hand, 2)
+    *running, last = what_if(before, before[0][1:], place, writer(), REASONING, hand, 2)
     assert running and all(state.bump is None for state in running)
     assert last.state.status == "done" and last.state.rationale.text == "Step 1: y"
     assert last.old.text == "Step 1: x"
@@ -141,6 +130,12 @@ def test_what_was_left_out_is_not_recommended_instead(place, hand):
     assert {shift.id for effect in last.effects for shift in effect.shifts} == {"A", "E", "B"}
 
 
+def test_where_everything_was_bought_there_is_no_list_to_lose(place, hand):
+    *_, last = leave_one_out(ITEMS, Rationale(), place, None, RANKERS["history"], hand, 3)
+    assert (last.status, len(last.effects)) == ("done", 5)
+    assert all((effect.left, effect.lost, effect.shifts) == (0, 0.0, ()) for effect in last.effects)
+
+
 def test_leave_one_out_without_a_language_model(place, hand):
     *_, last = leave_one_out([A, D], None, place, None, RANKERS["history"], hand, 1)
     # A and D: E .8/√2 first; D alone: all 0, so B, the first of them, and E third of B C E
@@ -202,6 +197,9 @@ def test_order_shuffle_by_hand(place, hand):
     assert (effect.history, effect.left, last.seed) == ((D, C), 1, 3)
     with pytest.raises(SlimError, match="no other order"):
         next(order_shuffle([C, C], None, place, writer(), REASONING, hand, 2))
+    for bad in (True, 1.5, "1", None, [1], math.nan):
+        with pytest.raises(SlimError, match="seed of the orders is a whole number"):
+            next(order_shuffle([C, D], None, place, writer(), REASONING, hand, 2, seed=bad))
     for bad in (0, 21, True, 1.5):
         with pytest.raises(SlimError, match="number of orders"):
             next(order_shuffle([C, D], None, place, writer(), REASONING, hand, 2, orders=bad))
