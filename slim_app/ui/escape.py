@@ -9,8 +9,8 @@ _TEMPLATE_MARKS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`"
 
 
 def esc(text: object) -> str:
-    """Text safe inside an element or a quoted attribute."""
-    return html.escape(str(text), quote=True).translate(_TEMPLATE_MARKS)
+    """Text safe inside an element, a quoted attribute or a plotly label (which does not know `&quot;`)."""
+    return html.escape(str(text), quote=True).translate(_TEMPLATE_MARKS).replace("&quot;", "&#34;")
 
 
 def bdi(text: object) -> str:

@@ -109,7 +109,7 @@ def ranker_help(name: str, backbone: str) -> str:
 def downloads(state: State) -> str:
     """Links that hold the files themselves: nothing is stored on the server. Also the ways to the panels below."""
     links = "".join(
-        f'<a class="link" download="slim-{state.domain}.{kind}" href="data:{mime};charset=utf-8;base64,'
+        f'<a class="link" download="slim-{esc(state.domain)}.{kind}" href="data:{mime};charset=utf-8;base64,'
         f'{base64.b64encode(text.encode()).decode()}">{label}</a>'
         for kind, mime, text, label in (
             ("csv", "text/csv", to_csv(state), words.DOWNLOAD_CSV),

@@ -82,7 +82,6 @@ PASTE_HINT = "Gran Turismo 7\nLogitech G29 wheel\n…"
 PASTE_ADD = "Add these lines"
 UPLOAD_HISTORY = "Upload a list (CSV or JSONL)"
 OPTIONS_PANEL = "Options"
-CATALOGUE_PANEL = "Bring your own catalogue"
 CATALOGUE_HINT = (
     "A CSV or JSONL file with a “title” column; “id”, “brand”, “category” and “description” are used when they are "
     "there. Up to 20,000 products, 20 MB. It is read for you alone and forgotten when you leave."
