@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import queue
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,10 @@ HEARTBEAT = 0.1
 """Seconds after which the generator wakes up even though nothing arrived, so that it can be closed."""
 MAX_WAIT = 10.0
 """Seconds that all retries together may wait: a person is watching."""
+CHARACTERS = 40
+"""Most characters of a text for each token that it may have; common ones have four."""
+MAX_COUNT = 10**9
+"""More tokens than any call has: a server that tells more, or fewer than none, tells nothing."""
 LINGER = 2.0
 """Seconds to wait for the usage figures after the server said that it has finished; some never hang up."""
 
@@ -164,6 +169,8 @@ class Endpoint:
     async def _listen(self, client: Any, params: dict[str, Any], heard: _Heard, put: Put) -> None:
         """Pass one streamed answer on. The client validates nothing: any field may be missing or of another type."""
         finish, understood, think, redact = "", False, ThinkFilter(), Redactor(self._key)
+        # some servers cut a character into its UTF-16 halves: joined here; a lone half, which nothing can store, goes
+        whole, room = codecs.getincrementaldecoder("utf-16-le")("ignore"), CHARACTERS * self.max_tokens
         async with await client.chat.completions.create(**params) as stream:
             media = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if media in {"text/html", "application/json"}:
@@ -180,11 +187,15 @@ class Endpoint:
                 thought = any(getattr(delta, name, None) for name in ("reasoning_content", "reasoning"))
                 heard.pieces += bool(content or thought)
                 think.hidden = think.hidden or thought
-                text = redact.feed(think.feed(content)) if isinstance(content, str) else ""
+                content = whole.decode(content.encode("utf-16-le", "surrogatepass")) if isinstance(content, str) else ""
+                text = redact.feed(think.feed(content))
                 finish = getattr(choice, "finish_reason", None) or finish
-                endless = heard.pieces > 8 * self.max_tokens + 64  # not every server keeps to max_tokens
+                # not every server keeps to max_tokens
+                endless = heard.pieces > 8 * self.max_tokens + 64 or len(text) > room
                 finish = "length" if endless else finish
                 text += redact.feed(think.flush()) + redact.flush() if finish else ""
+                text = text[:room]
+                room -= len(text)
                 if text:
                     heard.text = True
                     put("text", text)
@@ -218,5 +229,10 @@ def _figures(usage: Any, hidden: bool) -> tuple[int, int, int]:
     """
     written, asked = getattr(usage, "completion_tokens", 0), getattr(usage, "prompt_tokens", 0)
     thought = getattr(getattr(usage, "completion_tokens_details", None), "reasoning_tokens", 0)
-    written, asked, thought = (n if isinstance(n, int) else 0 for n in (written, asked, thought))
+    written, asked, thought = map(_count, (written, asked, thought))
     return (0 if hidden and not thought else max(0, written - thought)), asked, written
+
+
+def _count(told: Any) -> int:
+    """A number of tokens as a server tells it; 0 for what cannot be one."""
+    return told if isinstance(told, int) and 0 <= told <= MAX_COUNT else 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import urlsplit
 
 from slim_app.errors import SlimError
 from slim_app.prices import Estimate, Price, estimate, list_price
@@ -24,6 +23,8 @@ URL_LABEL, MODEL_LABEL, KEY_LABEL = "Server address", "Model", "Key"
 """The fields' names, as messages repeat them."""
 MAX_CHARS = 500
 """Of an address or a model's name."""
+MAX_KEY = 4_000
+"""Characters of a key; those of some clouds are signed documents of 2,000."""
 
 
 def reach_of(allow: bool, host: str, environ: Mapping[str, str]) -> Reach:
@@ -56,12 +57,14 @@ def live_teacher(
     url, model, key = url.strip(), model.strip(), key.strip()
     if len(url) > MAX_CHARS or len(model) > MAX_CHARS:
         raise SlimError(f"“{URL_LABEL}” and “{MODEL_LABEL}” take at most {MAX_CHARS} characters each. Shorten them.")
+    if len(key) > MAX_KEY:
+        raise SlimError(f"“{KEY_LABEL}” takes at most {MAX_KEY:,} characters. Paste the key alone.")
     own = bool(url) and url.rstrip("/") != default_url.strip().rstrip("/")
     if own and reach == "off":
         raise SlimError(
             f"This public app calls no servers that visitors name. Leave “{URL_LABEL}” empty, or run the app yourself."
         )
-    if own and reach == "public" and urlsplit(url).scheme.lower() != "https":
+    if own and reach == "public" and not url.lower().startswith("https:"):
         raise SlimError(f"“{URL_LABEL}” must begin with https:// here: your key would travel unprotected.")
     if not own and not default_url:
         raise SlimError(f"No teacher is set up here. Fill in “{URL_LABEL}”, “{MODEL_LABEL}” and “{KEY_LABEL}”.")

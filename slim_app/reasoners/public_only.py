@@ -25,6 +25,7 @@ MAX_BYTES = 8 << 20
 """Of one answer; a rationale streamed token by token takes about 0.1 MB."""
 MAX_SECONDS = 300.0
 """For one answer: a server that sends a byte a minute must not hold a place for ever."""
+ENDLESS = "sent an answer without end. Choose another server."
 KEPT_HEADERS = ("host", "accept", "content-type", "content-length")
 """Of what the client sends. It adds others from the environment (OPENAI_ORG_ID, OPENAI_CUSTOM_HEADERS, which may hold a
 key): they are the operator's and go to nobody else."""
@@ -63,15 +64,18 @@ class PublicOnly(httpx2.AsyncBaseTransport):
             headers["authorization"] = f"Bearer {self._key.reveal()}"
         failure: httpx2.TransportError | None = None
         for address in await self._addresses(host, request):
+            left = MAX_SECONDS - (time.monotonic() - start)  # for all addresses together, and the head of the answer
             pinned = httpx2.Request(
                 request.method, request.url.copy_with(host=address), headers=headers, stream=request.stream,
                 extensions={**request.extensions, "sni_hostname": host},
             )  # fmt: skip
             try:
-                response = await self._inner.handle_async_request(pinned)
+                response = await asyncio.wait_for(self._inner.handle_async_request(pinned), left)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 failure = error
                 continue
+            except asyncio.TimeoutError:
+                raise Broken(ENDLESS) from None
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 await response.aclose()
                 raise Broken("sent a packed answer that was not asked for. Choose another server.")
@@ -112,7 +116,7 @@ class _Bounded(httpx2.AsyncByteStream):
             async for piece in pieces:
                 size += len(piece)
                 if size > MAX_BYTES or time.monotonic() - self._start > MAX_SECONDS:
-                    raise Broken("sent an answer without end. Choose another server.")
+                    raise Broken(ENDLESS)
                 yield piece
 
     async def aclose(self) -> None:

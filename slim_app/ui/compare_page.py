@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from slim_app.domain import Domain
-from slim_app.reasoners.live_teacher import KEY_LABEL, MODEL_LABEL, URL_LABEL
+from slim_app.reasoners.live_teacher import KEY_LABEL, MAX_CHARS, MAX_KEY, MODEL_LABEL, URL_LABEL
 from slim_app.recommenders.rank import MAX_K
 from slim_app.recommenders.rankers import default_for
 from slim_app.services import Services
@@ -80,13 +80,13 @@ def _who(c: dict[str, Any], services: Services, handlers: CompareHandlers, first
         panel(f'<p class="fine">{hint}</p>', "compare-teacher-hint")
         c["url"] = gr.Textbox(
             label=URL_LABEL, placeholder="https://host/v1", visible=services.reach != "off", elem_id="compare-url",
-            max_lines=1, max_length=500, html_attributes=PLAIN,
+            max_lines=1, max_length=MAX_CHARS, html_attributes=PLAIN,
         )  # fmt: skip
         c["model"] = gr.Textbox(
-            label=MODEL_LABEL, elem_id="compare-model", max_lines=1, max_length=500, html_attributes=PLAIN
+            label=MODEL_LABEL, elem_id="compare-model", max_lines=1, max_length=MAX_CHARS, html_attributes=PLAIN
         )
         c["key"] = gr.Textbox(
-            label=KEY_LABEL, type="password", elem_id="compare-key", max_length=500,
+            label=KEY_LABEL, type="password", elem_id="compare-key", max_length=MAX_KEY,
             html_attributes=gr.InputHTMLAttributes(autocomplete="new-password", spellcheck=False),
         )  # fmt: skip
         c["estimate"] = panel("", "compare-estimate")
