@@ -46,11 +46,11 @@ class Summary:
     repetition: float | None
     """Share of the text's runs of four words that had been there before."""
     repeated_products: float | None
-    """Share of the products of Step 3 that are purchases already."""
+    """Share of the products of Step 3 that `products` found in the history."""
     products: dict[str, int] | None
     """How many products of Step 3 are in the history, in the catalogue, near something there, or not found."""
     held_out_rank: int | None
-    """Of the purchase that came next, among all that were not bought; None also where an index did not reach it."""
+    """Of the purchase that came next, 1 to `Comparison.ranked`; None also where an index did not reach it."""
     first_token_seconds: float | None
     tokens_per_second: float | None
     tokens: int | None
@@ -85,6 +85,8 @@ class Comparison:
     pairs: tuple[Pair, ...]
     k: int
     held_out: str = ""
+    ranked: int = 0
+    """Products that are ranked: all of the catalogue that were not bought."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -129,7 +131,7 @@ def summarise(
             categories=_overlap(*names[0]), products=_overlap(*names[1]),
         ))  # fmt: skip
     title = domain.catalog.items[domain.catalog.row_of_id[held_out]].title if held_out else ""
-    return Comparison(tuple(summaries), tuple(pairs), k, title)
+    return Comparison(tuple(summaries), tuple(pairs), k, title, int((~domain.catalog.mask(history)).sum()))
 
 
 def held_out_rank(
@@ -152,6 +154,7 @@ def _summary(
     stats, written = side.stats, any(side.rationale.segments())
     measures = form(side.rationale, side.text, history) if written else None
     found = Counter(mention.status for mention in mentions if mention.key.startswith("3."))
+    suggested = len(side.rationale.step3)
     measured = side.measured and stats.tokens > 0
     whole = side.status == "finished" and side.measured and side.price is not None
     cost = side.price.cost(stats) if whole and side.price else None
@@ -159,7 +162,7 @@ def _summary(
         key=side.key,
         valid=bool(measures["valid"]) if measures else None,
         repetition=round(measures["repeated_ngrams"], 4) if measures else None,
-        repeated_products=measures["repeated_products"] if measures and side.rationale.step3 else None,
+        repeated_products=found["history"] / suggested if suggested else None,
         products={status: found[status] for status in STATUSES} if written else None,
         held_out_rank=place,
         first_token_seconds=round(stats.first_token_seconds, 3) if measured else None,

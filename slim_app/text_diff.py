@@ -11,8 +11,9 @@ from slim_app.schema import Rationale
 Op = Literal["equal", "delete", "insert"]
 Piece = tuple[Op, str]
 """`equal` stands in both texts, `delete` in the first only, `insert` in the second only."""
-MOST_WORDS = 1_000
-"""Of one step; a usual one has 60. Longer ones are compared as wholes: word by word takes quadratic time."""
+MOST_PIECES = 500
+"""Words, spaces and marks of one step; a usual one has 120. Longer ones are compared as wholes: piece by piece takes up
+to cubic time, where a writer repeats one word."""
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|\s+|[^\w\s]")
 
 
@@ -20,7 +21,7 @@ def diff_words(first: str, second: str) -> tuple[Piece, ...]:
     """The pieces in reading order. Without the inserted ones they are `first`, without the deleted ones `second`."""
     left, right = _WORD.findall(first), _WORD.findall(second)
     pieces: list[Piece] = []
-    if max(len(left), len(right)) > MOST_WORDS:
+    if max(len(left), len(right)) > MOST_PIECES:
         codes = [("equal" if first == second else "replace", 0, len(left), 0, len(right))]
     else:
         codes = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()

@@ -115,7 +115,7 @@ def vote_on(
 
 
 class Votes:
-    """The votes of one data folder.
+    """The votes of one data folder. A file that was moved away is begun anew, also while the app runs.
 
     Raises:
         SlimError: the file cannot be made, read or written, was made by a newer version, or is full.
@@ -123,20 +123,8 @@ class Votes:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / FILE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SlimError(f"The folder {folder} cannot be made ({error}). Name another one with --data.") from None
-        with self._open() as db:
-            found = db.execute("PRAGMA user_version").fetchone()[0]
-            if found > SCHEMA_VERSION:
-                raise SlimError(f"{self.file} was written by a newer version of this app. Update it, or move the file.")
-            if found == 0:
-                db.execute("BEGIN IMMEDIATE")  # two processes may start at once: the second finds the table made
-                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    db.execute(_SCHEMA)
-                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                db.execute("COMMIT")
+        with self._open():  # what cannot be used is told at once
+            pass
 
     def add(self, vote: Vote) -> None:
         """Count a vote; when this returns it is on the disk.
@@ -159,8 +147,11 @@ class Votes:
         """Every vote, oldest first."""
         with self._open() as db:
             rows = db.execute(_SELECT).fetchall()
-        return [Vote(**{**dict(row), "blind": bool(row["blind"]), "history": tuple(json.loads(row["history"]))})
-                for row in rows]  # fmt: skip
+        try:
+            return [Vote(**{**dict(row), "blind": bool(row["blind"]), "history": tuple(json.loads(row["history"]))})
+                    for row in rows]  # fmt: skip
+        except ValueError as error:
+            raise self._unusable(error) from None
 
     def tallies(self) -> list[Tally]:
         """What the votes add up to; texts are not read for it."""
@@ -170,17 +161,38 @@ class Votes:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        folder = self.file.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SlimError(f"The folder {folder} cannot be made ({error}). Name another one with --data.") from None
         try:
             with closing(sqlite3.connect(self.file, timeout=BUSY_SECONDS, isolation_level=None)) as db:
                 db.row_factory = sqlite3.Row
                 _write_ahead(db)
                 db.execute("PRAGMA synchronous = FULL")
+                self._make(db)
                 yield db
         except (sqlite3.Error, OSError) as error:
-            raise SlimError(
-                f"The votes in {self.file} cannot be read or written ({error}). Check the folder and the free space; "
-                "a damaged file may be moved away, then a new one is begun."
-            ) from None
+            raise self._unusable(error) from None
+
+    def _make(self, db: sqlite3.Connection) -> None:
+        """The table, in a file that is new."""
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found > SCHEMA_VERSION:
+            raise SlimError(f"{self.file} was written by a newer version of this app. Update it, or move the file.")
+        if found == 0:
+            db.execute("BEGIN IMMEDIATE")  # two processes may start at once: the second finds the table made
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                db.execute(_SCHEMA)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute("COMMIT")
+
+    def _unusable(self, error: Exception) -> SlimError:
+        return SlimError(
+            f"The votes in {self.file} cannot be read or written ({error}). Check the folder and the free space; "
+            "a damaged file may be moved away, then a new one is begun."
+        )
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:

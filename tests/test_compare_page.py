@@ -79,7 +79,7 @@ def test_a_comparison_is_streamed_summed_up_and_drawn(tmp_path) -> None:
     assert all(label in shown["summary"] for label, _ in said.ROWS.values())
     for why in ("replay", "cost_replay", "price"):  # recorded: no speed, no cost; the student: another machine
         assert said.UNKNOWN_WHY[why] in shown["summary"]
-    assert "$0.0" in shown["summary"] and "tokens/s" in shown["summary"] and " of 8" in shown["summary"]
+    assert "$0.0" in shown["summary"] and "tokens/s" in shown["summary"] and " of 6" in shown["summary"]
     assert shown["summary"].count("alike in meaning") == 3 and "of the first 3" in shown["summary"]
     assert said.LISTS.format(k=3) in shown["lists"]
     assert handlers.desks.of("me").run is None

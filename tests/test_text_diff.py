@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slim_app.rationale import parse
-from slim_app.text_diff import MOST_WORDS, diff_steps, diff_words
+from slim_app.text_diff import MOST_PIECES, diff_steps, diff_words
 from tests.writers import GOOD, OTHER
 
 
@@ -30,6 +30,6 @@ def test_a_diff_gives_both_texts_back(first: str, second: str) -> None:
 
 
 def test_long_texts_are_compared_as_wholes() -> None:
-    long = "a b " * MOST_WORDS
+    long = "a b " * MOST_PIECES
     assert [op for op, _ in diff_words(long, long[:-4] + "c")] == ["delete", "insert"]
     assert diff_words(long, long) == (("equal", long),)

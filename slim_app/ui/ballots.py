@@ -65,7 +65,8 @@ class Ballots:
             found = self.votes.tallies()
         except SlimError as error:
             return {"tallies": render.error(error)}
-        pairs: Pairs = list(dict.fromkeys((tally.first, tally.second) for tally in found))
+        shown = found[: render_summary.MOST_PAIRS]
+        pairs: Pairs = list(dict.fromkeys((tally.first, tally.second) for tally in shown))
         return {"tallies": render_summary.tallies(found), "pairs": pairs}
 
     def export(self, kind: str, pair: tuple[str, str] | None) -> Update:

@@ -159,7 +159,7 @@ class CompareHandlers:
         marks = {side: _by_key(found) for side, found in desk.marks.items()}
         return {
             "heads": render_compare.heads(state),
-            "summary": render_summary.summary(state, len(desk.domain.catalog)),
+            "summary": render_summary.summary(state),
             "steps": render_compare.steps(state, marks, desk.diff),
             "lists": render_compare.lists(state),
         }

@@ -184,7 +184,8 @@ class Handlers:
                 title = domain.catalog.items[domain.catalog.row_of_id[shopper.next]].title
                 rank = next((r.rank for r in state.recommendations if r.id == shopper.next), None)
                 if rank:
-                    text = words.HELD_OUT.format(title=bdi(title), rank=rank, total=len(domain.catalog))
+                    ranked = int((~domain.catalog.mask(state.history)).sum())
+                    text = words.HELD_OUT.format(title=bdi(title), rank=rank, total=ranked)
                 else:
                     text = words.HELD_OUT_BELOW.format(title=bdi(title), k=len(state.recommendations))
                 return f'<p class="held-out">{text}</p>'

@@ -12,12 +12,10 @@ from slim_app.ui.escape import bdi, esc
 from slim_app.ui.render_compare import badge
 from slim_app.vote_tally import Tally
 
-
-def summary(state: CompareState | None, total: int = 0) -> str:
-    """Figures of each side, then what each pair has in common. Its frame stands from the start of a run.
-
-    `total`: products of the catalogue.
-    """
+MOST_PAIRS = 100
+"""Rows of the tally on the page; visitors may name models, and all votes are in the files."""
+def summary(state: CompareState | None) -> str:
+    """Figures of each side, then what each pair has in common. Its frame stands from the start of a run."""
     if state is None:
         return f'<section class="glance"><h3>{said.SUMMARY}</h3><p class="empty">{said.SUMMARY_EMPTY}</p></section>'
     found = state.comparison
@@ -28,7 +26,7 @@ def summary(state: CompareState | None, total: int = 0) -> str:
     for name, (label, help_) in said.ROWS.items():
         cells = "".join(
             f'<td><b class="on-phone">{side.key} </b>'
-            f"{_cell(name, side, found.sides[n] if found else None, state, total)}</td>"
+            f"{_cell(name, side, found.sides[n] if found else None, state)}</td>"
             for n, side in enumerate(state.sides)
         )
         rows += f'<tr><th scope="row" title="{help_}">{label}</th>{cells}</tr>'
@@ -44,7 +42,7 @@ def summary(state: CompareState | None, total: int = 0) -> str:
     return f'<section class="glance"><h3>{said.SUMMARY}</h3>{error}{body}</section>'
 
 
-def _cell(name: str, side: SideState, found: Summary | None, state: CompareState, total: int) -> str:
+def _cell(name: str, side: SideState, found: Summary | None, state: CompareState) -> str:
     """One figure of one side; what is not known says why."""
     if found is None:
         return said.UNKNOWN if state.status == "done" else said.PENDING
@@ -52,9 +50,9 @@ def _cell(name: str, side: SideState, found: Summary | None, state: CompareState
     if name in ("first", "speed", "tokens", "cost", "cost_1000") and side.kind == "hidden":
         return _unknown(why["hidden"])
     if name == "held_out":
-        if found.held_out_rank is not None:
-            return f"<b>{said.RANK.format(rank=found.held_out_rank, total=total)}</b>"
         known = state.comparison is not None and state.comparison.held_out
+        if known and found.held_out_rank is not None:
+            return f"<b>{said.RANK.format(rank=found.held_out_rank, total=state.comparison.ranked)}</b>"
         return _unknown(why["held_out"] if not known else why["unreached"] if found.products else why["nothing"])
     if name in ("exist", "valid", "repetition", "repeats"):
         return _form(name, found)
@@ -136,14 +134,14 @@ def _entries(entries: Sequence[str]) -> str:
 
 
 def tallies(found: Sequence[Tally]) -> str:
-    """All votes, one pair of writers a row."""
+    """All votes, one pair of writers a row, the pairs with most votes first."""
     if not found:
         return f'<p class="empty">{said.TALLY_EMPTY}</p>'
     *columns, last = said.TALLY_COLUMNS
     heads = "".join(f'<th scope="col">{column}</th>' for column in columns)
     heads += f'<th scope="col" title="{said.SHARE_HELP}">{last}</th>'
     rows = ""
-    for tally in found:
+    for tally in found[:MOST_PAIRS]:
         low, high = tally.interval or (0.0, 0.0)
         rate = tally.win_rate
         share = said.UNKNOWN if rate is None else said.SHARE.format(share=rate, low=low, high=high)
@@ -155,4 +153,6 @@ def tallies(found: Sequence[Tally]) -> str:
             )
         )
         rows += f'<tr><th scope="row">{bdi(tally.first)} / {bdi(tally.second)}</th>{cells}</tr>'
-    return f'<table class="tally"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    more = len(found) - MOST_PAIRS
+    note = f'<p class="fine">{said.TALLY_MORE.format(count=more)}</p>' if more > 0 else ""
+    return f'<table class="tally"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}'

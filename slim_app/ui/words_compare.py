@@ -18,7 +18,6 @@ NO_HISTORY = "No purchases yet. Pick a sample shopper, or take the history from 
 WRITERS_LABEL = "Writers to compare"
 BLIND_LABEL = "Hide who is who until you have voted (two writers)"
 BLIND_HINT = "The sides are shuffled; names, speed and cost appear after your vote."
-TEACHER_PANEL = "The live teacher"
 TEACHER_OWN = (
     "Any OpenAI-compatible server. Your key is used for these calls alone: it is not stored, not logged, and is gone "
     "when you close the page."
@@ -54,7 +53,6 @@ LINES = {
 TUNED = "distilled for this task"
 LIVE_ON = "live on {device}"
 VISITORS = "name given by you"
-EMPTY_SIDE = "Writer {key}"
 EMPTY_STEP = "What each writer says here will stand side by side."
 NOTHING = "Nothing was written here."
 
@@ -62,7 +60,7 @@ SUMMARY = "At a glance"
 SUMMARY_EMPTY = "The figures of both writers will stand here when their texts are finished."
 SUMMARY_FAILED = "The texts are kept, but they could not be compared: {error}"
 ROWS = {
-    "held_out": ("What the person really bought next", "Rank of the held-out next purchase in the whole catalogue."),
+    "held_out": ("What the person really bought next", "Rank of the held-out next purchase among all not bought yet."),
     "exist": ("Products that it names", "The five products of step ③, looked up in the history and the catalogue."),
     "valid": ("All three steps, complete", "Three steps, five categories or brands, five products, not cut off."),
     "repetition": ("Says the same thing again", "Share of the text’s runs of four words that had been there before."),
@@ -114,6 +112,7 @@ VOTED = "Counted: {verdict}. A was {a}, B was {b}."
 NO_RUN = "There is nothing to vote on yet. Compare two writers first."
 TALLY = "All votes"
 TALLY_EMPTY = "No votes yet. Compare two writers and say which one is better."
+TALLY_MORE = "{count:,} more pairs of writers are in the files."
 TALLY_COLUMNS = ("Writers", "Names", "Votes", "First better", "Second better", "Equal", "Both bad", "First one’s share")
 HIDDEN, SHOWN = "hidden", "shown"
 SHARE = "{share:.0%} ({low:.0%} to {high:.0%})"
