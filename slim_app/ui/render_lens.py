@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from slim_app.recommenders.sides import FAR, Lens, LensRow
@@ -103,12 +103,18 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
 
     kinds = {row.row: "rescued" for row in lens.rescued} | {row.row: "hurt" for row in lens.hurt}
     figure = go.Figure()
-    ordered = sorted(row.here for row in rows)
-    middle = dict(zip(ordered, apart([place(rank) for rank in ordered], 1.0), strict=True))
+
+    def heights(ranks: Iterable[int], gap: float) -> dict[int, float]:
+        """Rank → where its dot and its figure stand, so far apart that all figures can be read."""
+        ordered = sorted(set(ranks))
+        return dict(zip(ordered, apart([place(rank) for rank in ordered], gap), strict=True))
+
+    middle = heights((row.here for row in rows), 1.0)
+    left, right = (heights((getattr(row, side) for row in rows), LABEL) for side in ("sequence", "reasoning"))
     for row in rows:
         kind = kinds.get(row.row, "")
         figure.add_scatter(
-            x=[0, 1, 2], y=[place(row.sequence), middle[row.here], place(row.reasoning)],
+            x=[0, 1, 2], y=[left[row.sequence], middle[row.here], right[row.reasoning]],
             mode="lines+markers+text", text=["", f"{row.here:,}", ""], textposition="middle center",
             hoverinfo="text", hovertext=words.LENS_ROW.format(
                 title=esc(items[row.row].title), here=row.here, sequence=row.sequence, reasoning=row.reasoning,
@@ -120,8 +126,8 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
                     "symbol": [SHAPES[kind], "circle", SHAPES[kind]],
                     "size": [12 if kind else 7, 24, 12 if kind else 7]},
         )  # fmt: skip
-    for x, anchor, ranks in ((0, "right", {r.sequence for r in rows}), (2, "left", {r.reasoning for r in rows})):
-        for rank, height in zip(sorted(ranks), apart([place(rank) for rank in sorted(ranks)], LABEL), strict=True):
+    for x, anchor, column in ((0, "right", left), (2, "left", right)):
+        for rank, height in column.items():
             figure.add_annotation(x=x, y=height, text=f"{rank:,}", showarrow=False, xanchor=anchor,
                                   xshift=-12 if x == 0 else 12, font={"size": 12})  # fmt: skip
     if deepest > k:
@@ -129,7 +135,7 @@ def chart(lens: Lens, items: Sequence[Item], backbone: str) -> Figure:
     names = [esc(backbone), words.LENS_HERE, words.LENS_REASONING]
     figure.update_xaxes(tickvals=[0, 1, 2], ticktext=names, side="top", fixedrange=True, showgrid=False,
                         zeroline=False, range=[-0.3, 2.3], tickfont={"size": 14})  # fmt: skip
-    lowest = max(place(deepest), *middle.values(), 1)
+    lowest = max(1, *left.values(), *middle.values(), *right.values())
     figure.update_yaxes(visible=False, fixedrange=True, range=[lowest + 1.2, 0.2])
     figure.update_layout(
         template="none", height=CHART_HEIGHT, margin={"l": 8, "r": 8, "t": 34, "b": 8}, showlegend=False,

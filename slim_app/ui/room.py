@@ -37,8 +37,7 @@ class Room:
 
     def load(self) -> tuple[list[Result], list[SlimError]]:
         """The evaluations, and what is wrong with files that cannot be read."""
-        stamp = tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size)
-                      for file in sorted(self.folder.glob("*.json")))  # fmt: skip
+        stamp = tuple(map(_stamp, sorted(self.folder.glob("*.json"))))
         if stamp != self._stamp:
             self._found, self._stamp = load_results(self.folder), stamp
         return self._found
@@ -82,6 +81,15 @@ class Room:
             return [], []
         labels = labels_of(result.evaluation)
         return [(label, name) for name, label in labels.items()], headline(result.evaluation)
+
+
+def _stamp(file: Path) -> tuple[Any, ...]:
+    """What changes with a file; a link to nowhere has one, too: reading it gives the sentence."""
+    try:
+        found = file.stat()
+    except OSError:
+        return (file.name,)
+    return file.name, found.st_mtime_ns, found.st_size
 
 
 def options_of(measure: str, where: str, novelty: str, shown: list[str] | None) -> Options:

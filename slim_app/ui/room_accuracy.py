@@ -55,9 +55,9 @@ def _row(evaluation: Evaluation, name: str, run: Run, label: str, options: Optio
     return bar, row
 
 
-def _words(options: Options) -> dict[str, str]:
-    where = "101 candidates" if options.where == "101" else "the whole catalogue"
-    return {"measure": said.MEASURES[options.measure], "where": where}
+def chosen(options: Options) -> dict[str, str]:
+    """What is measured, and among which products, as an explanation says it."""
+    return {"measure": said.MEASURES[options.measure], "where": said.WHERE_TERMS[options.where]}
 
 
 def caption(evaluation: Evaluation, runs: list[Run], options: Options, paper: bool) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def accuracy(result: Result, options: Options) -> Figure | Missing:
     data, look = bars(drawn)
     return Figure(
         "accuracy", data, look, RUN_COLUMNS, rows, [Subject("run", row[0], row[1]) for row in rows],
-        caption(evaluation, runs, options, any(bar.paper is not None for bar in drawn)), _words(options),
+        caption(evaluation, runs, options, any(bar.paper is not None for bar in drawn)), chosen(options),
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def steps(result: Result, options: Options) -> Figure | Missing:
     data, look = bars(drawn)
     paper = any(bar.paper is not None for bar in drawn)
     return Figure("steps", data, look, RUN_COLUMNS, rows, subjects, caption(result.evaluation, runs, options, paper),
-                  _words(options))  # fmt: skip
+                  chosen(options))  # fmt: skip
 
 
 def headline(evaluation: Evaluation) -> list[str]:
@@ -222,7 +222,7 @@ def sparsity(result: Result, options: Options) -> Figure | Missing:
             *remarks(evaluation, runs))  # fmt: skip
     columns = ("run", "label", "group", "users", "fewest_purchases", "most_purchases", "measure", "candidates", "mean",
                "interval_low", "interval_high")  # fmt: skip
-    return Figure("sparsity", data, look, columns, rows, subjects, text, _words(options))
+    return Figure("sparsity", data, look, columns, rows, subjects, text, chosen(options))
 
 
 def _of(group: Group, options: Options) -> float:

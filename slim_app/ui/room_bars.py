@@ -111,7 +111,7 @@ def bars(rows: Sequence[Bar], digits: int = 2) -> tuple[list[dict[str, Any]], di
     several = len(traces) > 1
     height = int(ROW * (places[-1] + 1 if places else 1)) + 52 + 52 * several
     look = layout(height, top=52 if several else 8) | {"showlegend": several}
-    look["xaxis"] = value_axis()
+    look["xaxis"] = value_axis(nticks=4)  # more would run into each other on a phone
     look["yaxis"] = row_axis([row.label for row in rows], places)
     look["annotations"] = values_beside([number(row.value, digits=_beside(digits)) for row in rows], places)
     return traces, look

@@ -171,7 +171,8 @@ def _writer(result: Result, figure: Figure, row: int, options: Options) -> str:
     facts = [(said.FACTS["users"], f"{report.protocol.users:,}")]
     if subject.kind == "writer":
         known = {key: value for key, value in report.writers[subject.name].quality.items() if key in said.QUALITY}
-        facts += [(said.QUALITY[key][0], f"{100 * value:.1f} %") for key, value in known.items()]
+        facts += [(said.QUALITY[key][0], f"{100 * value:.1f} % · {said.QUALITY[key][1]}")
+                  for key, value in known.items()]  # fmt: skip
     return _facts(facts) + _table(said.MEASURE_COLUMNS, rows) + _no_texts(result)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from slim_app.result_schema import Cost, RationaleReport
 from slim_app.results import Result
 from slim_app.ui import words_room as said
-from slim_app.ui.room_accuracy import not_measured, remarks
+from slim_app.ui.room_accuracy import chosen, not_measured, remarks
 from slim_app.ui.room_bars import Bar, bars
 from slim_app.ui.room_figure import (
     HUES,
@@ -146,9 +146,9 @@ def quality(result: Result, options: Options) -> Figure | Missing:
             "customdata": list(range(len(rows), len(rows) + len(own))), "error_x": between(values, ends),
             "marker": {"color": HUES[kind], "symbol": SYMBOLS[kind] if held else "x-thin-open", "size": 10,
                        "line": {"width": 2, "color": HUES[kind]}},
-            "hoverinfo": "text",
+            "cliponaxis": False, "hoverinfo": "text",
             "hovertext": [f"{plain(label)}<br>{said.QUALITY[key][0]}: {number(value, digits=1)} %"
-                          for key, value in zip(own, values, strict=True)],
+                          f"<br>{said.QUALITY[key][1]}" for key, value in zip(own, values, strict=True)],
         })  # fmt: skip
         for key, value, interval in zip(own, values, ends, strict=True):
             low, high = interval or (None, None)
@@ -157,7 +157,8 @@ def quality(result: Result, options: Options) -> Figure | Missing:
     look = layout(44 * len(measures) + 44 + 26 * count, left=150, right=16, top=8, bottom=36) | {"showlegend": True}
     look["yaxis"] = row_axis([said.QUALITY[key][0] for key in measures], range(len(measures)))
     look["yaxis"] |= {"showgrid": True, "gridcolor": "rgba(138,148,160,0.18)"}
-    look["xaxis"] = value_axis(ticksuffix=" %", range=[-3, 103])
+    ticks = [0, 50, 100]
+    look["xaxis"] = value_axis(range=[-3, 103], tickvals=ticks, ticktext=[f"{tick} %" for tick in ticks])
     look["margin"]["b"] += 26 * count
     look["legend"] |= {"y": -36 / (44 * len(measures)), "yanchor": "top", "orientation": "v", "xref": "container"}
     bare = not any(one.quality_interval_95 for one in report.writers.values())
@@ -197,9 +198,7 @@ def worth(result: Result, options: Options) -> Figure | Missing:
                said.CAPTION_DRAWS.format(seeds=len(report.protocol.seeds)) if where == "101" else said.CAPTION_ONCE,
                *_remarks(report))  # fmt: skip
     columns = ("name", "label", "kind", "users", "candidate_seeds", "measure", "candidates", "mean", "sd")
-    words = {"measure": said.MEASURES[measure],
-             "where": "101 candidates" if where == "101" else "the whole catalogue"}  # fmt: skip
-    return Figure("worth", data, look, columns, rows, subjects, caption, words)
+    return Figure("worth", data, look, columns, rows, subjects, caption, chosen(options))
 
 
 def differences(result: Result, options: Options) -> Figure | Missing:

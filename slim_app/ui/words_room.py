@@ -14,6 +14,8 @@ MEASURE_LABEL = "What is measured"
 MEASURES = {"ndcg@10": "NDCG@10", "hr@10": "HR@10", "hr@20": "HR@20"}
 WHERE_LABEL = "Ranked among"
 WHERE = {"101": "101 candidates, as in the paper", "full": "the whole catalogue"}
+WHERE_TERMS = {"101": "101 candidates", "full": "the whole catalogue"}
+"""The same as a word that is explained."""
 NOVELTY_LABEL = "Which view of it"
 NOVELTY = {
     "efd@10": "EFD@10", "epc@10": "EPC@10", "aplt@10": "Long tail", "coverage@10": "Coverage", "arp@10": "Popularity",
@@ -114,7 +116,7 @@ FIGURES = {
     "quality": (
         "How good the texts are",
         "The [[teacher]], the [[student]] and the [[untuned base]] wrote about the same people. Each row is one "
-        "property of their texts, in percent of the best possible.",
+        "property of their texts, in percent; ↓ marks the rows in which less is better.",
     ),
     "worth": (
         "What the texts are worth for ranking",
@@ -125,7 +127,7 @@ FIGURES = {
     "differences": (
         "Is the difference more than chance?",
         "Difference between two writers on the same people, in points of [[NDCG@10]]. Where the [[interval]] crosses "
-        "zero, these people are too few to tell.",
+        "zero, these people are too few to tell; filled dots are clear of it.",
     ),
 }
 """Title and explanation of each figure."""
@@ -134,13 +136,14 @@ QUALITY = {
     "valid": ("Complete form", "Three steps with all their parts, not cut off."),
     "products_catalogue": ("Names products that exist", "Suggested products found in the catalogue by name."),
     "products_near": ("Near match", "Suggested products with a very similar one in the catalogue."),
-    "products_missing": ("Invented products", "Suggested products with nothing like them in the catalogue."),
-    "repeats_history": ("Suggests old purchases", "Suggested products that the person has already."),
-    "repeated_ngrams": ("Repeats itself", "Runs of four words that had been there before."),
+    "products_missing": ("Invented products ↓", "Suggested products with nothing like them in the catalogue."),
+    "repeats_history": ("Suggests old purchases ↓", "Texts that suggest a product that the person has already."),
+    "repeated_ngrams": ("Repeats itself ↓", "Runs of four words that had been there before."),
     "cosine_to_teacher": ("Meaning like the teacher’s", "Cosine of the two whole texts."),
     "product_cosine_to_teacher": ("Products like the teacher’s", "Mean cosine of each product and its nearest."),
     "top10_overlap_with_teacher": ("Same first ten as the teacher", "Share of the first ten products in common."),
 }
+"""Measure → its name, and what is counted."""
 OF_TEACHER = ("cosine_to_teacher", "product_cosine_to_teacher", "top10_overlap_with_teacher")
 """Measures that say nothing of the teacher itself."""
 
