@@ -28,6 +28,7 @@ def theme() -> gr.themes.Base:
         block_border_width="0px",
         block_shadow="none",
         block_label_background_fill="transparent",
+        block_info_text_size="14px",
         block_info_text_color="#56616f",
         block_info_text_color_dark="#a7b1bd",
         checkbox_label_background_fill="transparent",

@@ -166,7 +166,7 @@ def error(message: object) -> str:
 
 def progress(done: int, total: int, seconds: float) -> str:
     """A progress bar with what is done and, after two seconds, what is left."""
-    left = f" · about {seconds / done * (total - done):.0f} s left" if done and seconds > 2 else ""
+    left = words.ENCODING_LEFT.format(seconds=seconds / done * (total - done)) if done and seconds > 2 else ""
     share = 100 * done / max(1, total)
     return (
         f'<p class="notice" role="status">{words.ENCODING.format(done=done, total=total)}{left}'

@@ -89,6 +89,7 @@ CATALOGUE_HINT = (
 CATALOGUE_BUTTON = "Upload a catalogue (CSV or JSONL)"
 CATALOGUE_READY = "{count:,} products ready. Build a purchase history from them, or in your own words."
 ENCODING = "Reading the catalogue: {done:,} of {total:,} products"
+ENCODING_LEFT = " · about {seconds:.0f} s left"
 
 EMPTY_STEP = {
     1: "The model’s summary of your taste will appear here.",
