@@ -22,6 +22,7 @@ from slim_app.catalog import Catalog
 from slim_app.domain import Domain, build_domain, load_domains
 from slim_app.encoder import TextEncoder
 from slim_app.schema import Item
+from tests.loopback import DONE, Loopback, stream
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -183,6 +184,21 @@ def app_url() -> Iterator[str]:
     """The app as it starts without flags."""
     with start_app() as app:
         yield app.url
+
+
+IMAGE = "<img src=x onerror=\"window.taken=1;alert('taken')\">"
+"""Taken for markup, it would run: nothing that somebody names may."""
+TEACHER_KEY = "sk-Operator-0123456789"
+
+
+@pytest.fixture(scope="session")
+def narrow() -> Iterator[tuple[App, Loopback]]:
+    """The app with one place to write in, a teacher that tests script, and a log that says everything."""
+    with Loopback(stream(DONE)) as teacher:
+        flags = ("--slots", "1", "--log-level", "DEBUG", "--machine-price", "0.4")
+        theirs = ("--teacher-url", teacher.url, "--teacher-model", IMAGE)
+        with start_app(*flags, *theirs, env={"SLIM_TEACHER_KEY": TEACHER_KEY}) as app:
+            yield app, teacher
 
 
 @pytest.fixture(scope="module")

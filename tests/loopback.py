@@ -62,6 +62,12 @@ class Loopback:
     def port(self) -> int:
         return self._http.server_address[1]
 
+    def script(self, *replies: Reply) -> None:
+        """Begin anew: these replies, nothing received yet, nobody hung up."""
+        self.requests.clear()
+        self.hung_up.clear()
+        self.replies[:] = replies
+
     def encrypt(self, context: ssl.SSLContext) -> None:
         """Speak TLS from now on; to be called before the server is entered."""
         self._http.socket = context.wrap_socket(self._http.socket, server_side=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from slim_app.ui import words
 from slim_app.ui import words_compare as said
-from tests.conftest import ROOT, App, Visitor, start_app
+from tests.conftest import ROOT, App, Visitor
 from tests.loopback import DONE, Loopback, delta, finish, stream, usage
 from tests.writers import GOOD
 
@@ -25,17 +25,10 @@ ALL_ELSE = """() => { const page = document.documentElement.cloneNode(true);
 """The page without what names the app's models whatever is compared."""
 
 
-@pytest.fixture(scope="module")
-def desk_app() -> Iterator[App]:
-    """Its log says everything."""
-    with start_app("--log-level", "DEBUG", "--machine-price", "0.4") as app:
-        yield app
-
-
 @pytest.fixture
-def open_tab(visit: Visit, desk_app: App) -> Callable[..., Visitor]:
+def open_tab(visit: Visit, narrow: tuple[App, Loopback]) -> Callable[..., Visitor]:
     def opened(**options) -> Visitor:
-        v = visit(desk_app.url, **options)
+        v = visit(narrow[0].url, **options)
         v.press(v.page.get_by_role("tab", name=said.TAB))
         v.page.locator("#compare-run").wait_for()
         return v
@@ -69,28 +62,9 @@ def parts(v: Visitor) -> Locator:
     return v.page.locator("#compare-heads, #compare-summary, #compare-steps, #compare-lists")
 
 
-def test_student_and_base_side_by_side(open_tab) -> None:
-    v = open_tab()
-    expect(v.page.locator("#compare-summary")).to_contain_text(said.SUMMARY_EMPTY)
-    choose(v, "student", "base")
-    compare(v)
-    heads = v.page.locator("#compare-heads .head")
-    expect(heads).to_contain_text([NAMES[0], NAMES[1]])
-    expect(heads.nth(1)).to_contain_text(said.LINES["untuned"])
-    for step in (1, 2, 3):
-        cells = v.page.locator(f"#compare-steps .s{step} .cell")
-        assert all(cell.locator(".seg").count() >= (1 if step == 1 else 5) for cell in cells.all())
-    assert all(re.fullmatch(r"rank [\d,]+ of [\d,]+", text.strip()) for text in figures(v, "held_out"))
-    assert all(re.search(r"\d+ tokens/s", text) for text in figures(v, "speed"))
-    assert all(re.search(r"\$\d+\.\d+", text) for text in figures(v, "cost_1000"))
-    expect(v.page.locator("#compare-summary .pair")).to_contain_text("of the first 10")
-    v.page.locator("#compare-diff input").check()
-    expect(v.page.locator("#compare-steps ins").first).to_be_visible()
-    expect(v.page.locator("#compare-steps del").first).to_be_visible()
-
-
-def test_a_blind_vote_reveals_who_was_who(open_tab) -> None:
+def test_a_blind_vote_reveals_who_was_who_and_what_it_took(open_tab) -> None:
     v = open_tab(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    expect(v.page.locator("#compare-summary")).to_contain_text(said.SUMMARY_EMPTY)
     choose(v, "student", "base")
     v.press(v.page.locator("#compare-blind input"))
     compare(v)
@@ -110,8 +84,24 @@ def test_a_blind_vote_reveals_who_was_who(open_tab) -> None:
     assert saved.value.suggested_filename == "slim-votes.csv"
     assert "It knows the wheel." in saved.value.path().read_text("utf-8")
 
+    # nothing is hidden any more: side by side, with figures
+    v.page.set_viewport_size({"width": 1280, "height": 900})  # on a phone each figure begins with its side's letter
+    base = v.page.locator("#compare-heads .head").filter(has_text=NAMES[1])
+    expect(base).to_contain_text(said.LINES["untuned"])
+    for step in (1, 2, 3):
+        cells = v.page.locator(f"#compare-steps .s{step} .cell")
+        expect(cells).to_have_count(2)
+        assert all(cell.locator(".seg").count() >= (1 if step == 1 else 5) for cell in cells.all())
+    assert all(re.fullmatch(r"rank [\d,]+ of [\d,]+", text.strip()) for text in figures(v, "held_out"))
+    assert all(re.search(r"\d+ tokens/s", text) for text in figures(v, "speed"))
+    assert all(re.search(r"\$\d+\.\d+", text) for text in figures(v, "cost_1000"))
+    expect(v.page.locator("#compare-summary .pair")).to_contain_text("of the first 10")
+    v.press(v.page.locator("#compare-diff input"))
+    expect(v.page.locator("#compare-steps ins").first).to_be_visible()
+    expect(v.page.locator("#compare-steps del").first).to_be_visible()
 
-def test_the_key_of_a_live_teacher_is_nowhere(open_tab, desk_app: App) -> None:
+
+def test_the_key_of_a_live_teacher_is_nowhere(open_tab, narrow: tuple[App, Loopback]) -> None:
     reply = stream(delta(GOOD[:40]), 0.1, delta(GOOD[40:]), finish(), usage(100, 200), DONE)
     v = open_tab()
     with Loopback(reply) as server:
@@ -126,4 +116,4 @@ def test_the_key_of_a_live_teacher_is_nowhere(open_tab, desk_app: App) -> None:
     assert figures(v, "cost")[0].strip() == said.DOLLARS.format(value=(200 * 0.15 + 100 * 0.60) / 1e6)
     stored = v.page.evaluate("JSON.stringify({...localStorage, ...sessionStorage}) + document.cookie + location.href")
     assert KEY not in v.page.content() + stored
-    assert KEY not in "".join(desk_app.lines)
+    assert KEY not in "".join(narrow[0].lines)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from slim_app.rationale import format_rationale
 from slim_app.ui import words
-from tests.conftest import App, Visitor, start_app
+from tests.conftest import App, Visitor
 from tests.loopback import DONE, STALL, Loopback, delta, finish, stream
 
 pytestmark = pytest.mark.browser
@@ -22,15 +22,8 @@ NAMELESS = """() => [...document.querySelectorAll('button, a[href], input, selec
   .filter((el) => el.checkVisibility() && !(el.innerText || '').trim() && !el.getAttribute('aria-label')
     && !el.title && !el.labels?.length && !el.getAttribute('aria-labelledby'))
   .map((el) => el.outerHTML.slice(0, 200))"""
-
-
-@pytest.fixture(scope="module")
-def narrow() -> Iterator[tuple[App, Loopback]]:
-    """The app with one place to write in, for the student and for a teacher that the test scripts."""
-    with Loopback(stream(delta(ANSWER), finish(), DONE)) as teacher:
-        flags = ("--slots", "1", "--teacher-url", teacher.url, "--teacher-model", "scripted")
-        with start_app(*flags, env={"SLIM_TEACHER_KEY": "sk-test"}) as app:
-            yield app, teacher
+MOVING = """[...document.querySelectorAll('.slim *, #beats *')].filter((el) => getComputedStyle(el).transitionDuration
+  .split(', ').some((t) => parseFloat(t) > 0)).map((el) => el.className)"""
 
 
 def overflow(page: Page) -> int:
@@ -114,26 +107,16 @@ def test_all_sample_shoppers_are_in_the_list(visit: Visit) -> None:
     expect(v.page.get_by_role("option")).to_have_count(120, timeout=SOON)
 
 
-def test_every_control_has_a_name(visit: Visit) -> None:
-    v = visit()
+def test_every_control_has_a_name_and_less_motion_is_respected(visit: Visit) -> None:
+    v = visit(reduced_motion="reduce")
     v.option("#writer", words.WRITERS["recorded"])
     v.page.get_by_role("button", name=words.PASTE_PANEL).click()
     v.run()
     assert v.page.evaluate(NAMELESS) == []
+    assert v.page.evaluate(MOVING) == []
     v.page.get_by_role("radio", name=words.OWN_CATALOGUE).check()
     expect(v.page.locator("#own-catalogue")).to_be_visible()
     assert v.page.evaluate(NAMELESS) == []
-
-
-def test_less_motion_is_respected(visit: Visit) -> None:
-    v = visit(reduced_motion="reduce")
-    v.option("#writer", words.WRITERS["recorded"])
-    v.run()
-    moving = v.page.evaluate(
-        "[...document.querySelectorAll('.slim *, #beats *')].filter((el) => { const s = getComputedStyle(el);"
-        " return s.transitionDuration.split(', ').some((t) => parseFloat(t) > 0); }).map((el) => el.className)"
-    )
-    assert moving == []
 
 
 def test_two_visitors_at_once_see_nothing_of_each_other(visit: Visit) -> None:
@@ -154,9 +137,7 @@ def test_two_visitors_at_once_see_nothing_of_each_other(visit: Visit) -> None:
 
 def test_a_closed_tab_stops_the_writer_and_frees_its_place(visit: Visit, narrow: tuple[App, Loopback]) -> None:
     app, teacher = narrow
-    teacher.replies[:] = [stream(delta("Step 1: You cook"), STALL), stream(delta(ANSWER), finish(), DONE)]
-    teacher.requests.clear()
-    teacher.hung_up.clear()
+    teacher.script(stream(delta("Step 1: You cook"), STALL), stream(delta(ANSWER), finish(), DONE))
     one, two = visit(app.url), visit(app.url)
     for v in (one, two):
         v.option("#writer", words.WRITERS["teacher"])
@@ -214,12 +195,12 @@ def test_an_own_catalogue_works_at_once_and_for_its_owner_only(visit: Visit) -> 
     expect(other.page.locator("#reasoning .error")).to_contain_text("Upload your catalogue first")
 
 
-def test_a_bad_catalogue_gets_a_message_and_harms_nothing(visit: Visit) -> None:
+def test_a_bad_catalogue_gets_a_message_and_harms_nothing(visit: Visit, tmp_path: Path) -> None:
     v = visit()
     v.page.get_by_role("radio", name=words.OWN_CATALOGUE).check()
     expect(v.page.locator("#own-catalogue")).to_be_visible()
     error = v.page.locator("#catalogue-view .error")
-    bad: list[tuple[str, bytes, Any]] = [
+    bad = [
         ("no-title.csv", b"colour,size\nred,1\n", "no “title” column (columns found: “colour”, “size”)"),
         ("cp1252.csv", "title\nCafé crème\n".encode("cp1252"), "not UTF-8 text (line 2)"),
         ("no-rows.csv", b"title\n", "has no row with a title"),
@@ -229,7 +210,9 @@ def test_a_bad_catalogue_gets_a_message_and_harms_nothing(visit: Visit) -> None:
         upload(v, name, data)
         expect(error).to_contain_text(f"“{name}”")
         expect(error).to_contain_text(message)
-    upload(v, "huge.csv", b"title\n" + b"x" * (25 << 20))
+    huge = tmp_path / "huge.csv"
+    huge.write_bytes(b"title\n" + b"x" * (25 << 20))
+    v.page.locator("#catalogue-file input[type=file]").set_input_files(huge)  # from disk: seconds sooner than by wire
     expect(v.page.get_by_text("maximum allowed size of 20").first).to_be_visible()
     v.faults.clear()  # Gradio's own: the refused upload has no progress to report
     v.page.get_by_role("radio", name="Games").check()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ from slim_app.permalink import decode
 from slim_app.reasoners.llama_cpp import BOUND_NOTE
 from slim_app.ui import words, words_compare, words_steer
 from slim_app.ui import words_report as said
-from tests.conftest import Visitor, start_app
+from tests.conftest import TEACHER_KEY, App, Visitor
+from tests.loopback import Loopback
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Visitor]
 EVIL = "<img src=x onerror=alert(1)></title><script>alert(2)</script>"
-KEY = "sk-Secret-0123456789"
 CLIPBOARD = {"permissions": ["clipboard-read", "clipboard-write"]}
 COPIED_TEXT = "navigator.clipboard.readText()"
 
@@ -93,41 +92,37 @@ def test_the_report_opens_from_disk_and_holds_what_the_page_shows(visit: Visit, 
     assert EVIL in text and all(title in text for title in ranked) and page.locator("img, script").count() == 0
 
 
-def test_an_edited_page_comes_back_in_another_browser_and_after_a_restart(browser, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    teacher = ("--teacher-url", "http://127.0.0.1:9/v1", "--teacher-model", "none", "--port", port)
-    with start_app(*teacher, env={"SLIM_TEACHER_KEY": KEY}) as app:
-        url = app.url = f"http://127.0.0.1:{port}/"
-        v = Visitor(browser, url, **CLIPBOARD)
-        games = v.titles
-        v.page.get_by_role("radio", name="Food").check()
-        expect(v.page.locator("#history .name bdi").first).not_to_have_text(games[0])
-        recorded(v)
-        line = v.page.locator("#reasoning .steer-bar .line")
-        cards = v.page.locator("#reasoning")
-        expect(cards).not_to_contain_text(words_steer.COUNTING)  # they have been drawn for the last time
-        segment = v.page.locator("#reasoning .seg[data-seg='3.1']")
-        segment.hover()
-        segment.locator(".strike").click()
-        expect(line).to_contain_text("Ranked again")
-        expect(cards).not_to_contain_text(words_steer.COUNTING)
-        expect(v.page.locator("#ranking .rec .why").first).to_be_visible()  # the evidence follows the list
-        after, bought = v.ranked, v.titles
-        link = copy_link(v)
-        assert link == v.page.url == v.page.evaluate(COPIED_TEXT) and link.startswith(f"{url}?s=1.")
-        expect(v.page.locator("#report-note [role=status]")).to_have_text(said.COPIED)
-        made = decode(parse_qs(urlsplit(link).query)["s"][0])
-        assert KEY not in repr(made) and [row["weight"] for row in made.edits] == [0] and made.writer == "recorded"
-        assert json.loads(save(v, said.REPORT_JSON, tmp_path).read_text("utf-8"))["steering"]["segments"]
-        assert KEY not in save(v, said.REPORT_HTML, tmp_path).read_text("utf-8")
-        same_elsewhere(browser, link, after, bought)
-        assert v.faults == []
-        v.context.close()
-        app._process.kill()  # no goodbye
-    with start_app("--port", port):
-        same_elsewhere(browser, link, after, bought)
+def test_an_edited_page_comes_back_in_another_browser_and_at_another_server(
+    browser, narrow: tuple[App, Loopback], app_url: str, tmp_path: Path
+) -> None:
+    url = narrow[0].url
+    v = Visitor(browser, url, **CLIPBOARD)
+    games = v.titles
+    v.page.get_by_role("radio", name="Food").check()
+    expect(v.page.locator("#history .name bdi").first).not_to_have_text(games[0])
+    recorded(v)
+    line = v.page.locator("#reasoning .steer-bar .line")
+    cards = v.page.locator("#reasoning")
+    expect(cards).not_to_contain_text(words_steer.COUNTING)  # they have been drawn for the last time
+    segment = v.page.locator("#reasoning .seg[data-seg='3.1']")
+    segment.hover()
+    segment.locator(".strike").click()
+    expect(line).to_contain_text("Ranked again")
+    expect(cards).not_to_contain_text(words_steer.COUNTING)
+    expect(v.page.locator("#ranking .rec .why").first).to_be_visible()  # the evidence follows the list
+    after, bought = v.ranked, v.titles
+    link = copy_link(v)
+    assert link == v.page.url == v.page.evaluate(COPIED_TEXT) and link.startswith(f"{url}?s=1.")
+    expect(v.page.locator("#report-note [role=status]")).to_have_text(said.COPIED)
+    made = decode(parse_qs(urlsplit(link).query)["s"][0])
+    assert TEACHER_KEY not in repr(made) and [row["weight"] for row in made.edits] == [0] and made.writer == "recorded"
+    assert json.loads(save(v, said.REPORT_JSON, tmp_path).read_text("utf-8"))["steering"]["segments"]
+    assert TEACHER_KEY not in save(v, said.REPORT_HTML, tmp_path).read_text("utf-8")
+    same_elsewhere(browser, link, after, bought)
+    assert v.faults == []
+    v.context.close()
+    # as after a restart: a process that has never heard of the first one
+    same_elsewhere(browser, link.replace(url, app_url), after, bought)
 
 
 def same_elsewhere(browser, link: str, ranked: list[str], bought: list[str]) -> None:
@@ -167,7 +162,7 @@ def test_a_broken_link_shows_one_sentence_and_the_normal_page(visit: Visit, app_
 
 def test_the_switch_binds_and_says_so(visit: Visit) -> None:
     v = visit()
-    v.option("#writer", words.WRITERS["base"])
+    v.option("#writer", words.WRITERS["student"])
     v.page.get_by_role("checkbox", name=said.BOUND_LABEL).check()
     v.run()
     expect(v.page.locator("#reasoning")).to_contain_text(BOUND_NOTE)
@@ -191,6 +186,7 @@ def test_a_finished_comparison_has_a_report(visit: Visit, tmp_path: Path) -> Non
 
 
 # -- the API ----------------------------------------------------------------------------------------------------------
+
 
 def test_report_and_bound_in_the_api(app_url: str) -> None:
     client = Client(app_url, verbose=False)
