@@ -12,11 +12,10 @@ from playwright.sync_api import Locator, expect
 
 from slim_app.ui import words
 from slim_app.ui import words_steer as said
-from tests.conftest import Visitor
+from tests.conftest import IMAGE, Visitor
 
 pytestmark = pytest.mark.browser
 Visit = Callable[..., Visitor]
-IMAGE = "<img src=x onerror=\"window.taken=1;alert('taken')\">"
 RANKED = re.compile(r"Ranked again in [\d,]+ ms, without the language model: \d+ new, \d+ moved\.")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 PLACES = "[...document.querySelectorAll('#reasoning .seg, #reasoning .card, #reasoning .figures')].map((el) => { const b = el.getBoundingClientRect(); return [b.x, b.y, b.width, b.height].map(Math.round).join(); })"  # noqa: E501
@@ -95,7 +94,7 @@ def test_striking_out_moves_the_list_and_undo_brings_it_back(visit: Visit) -> No
     assert v.ranked == before
 
 
-def test_weights_and_what_a_sentence_does(visit: Visit) -> None:
+def test_weights_and_what_a_sentence_does_until_a_new_run_forgets_them(visit: Visit) -> None:
     v = finished(visit)
     key = strongest(v)
     seg(v, key).hover()
@@ -114,6 +113,16 @@ def test_weights_and_what_a_sentence_does(visit: Visit) -> None:
     seg(v, key).locator("summary").click()
     v.page.locator("#beat-3-head").click()
     expect(menu).to_be_hidden()  # a click elsewhere
+
+    strike(v, "3.1")
+    expect(seg(v, "3.1")).to_contain_class("struck")
+    v.run()
+    expect(v.page.locator("#reasoning .seg.struck, #reasoning .edit-mark, #ranking .delta")).to_have_count(0)
+    expect(v.page.locator("#reasoning .steer-bar .count")).to_have_text(said.COUNT[0])
+    v.option("#ranker", words.RANKERS["history"])
+    v.run()
+    expect(v.page.locator("#reasoning")).to_contain_text(said.NOT_READ)
+    expect(v.page.locator("#reasoning [data-act]")).to_have_count(0)
 
 
 def test_hostile_words_are_reworded_into_the_text_and_nothing_else(visit: Visit) -> None:
@@ -151,15 +160,7 @@ def test_hostile_words_are_reworded_into_the_text_and_nothing_else(visit: Visit)
     assert shown_json(v)["rationale"]["step3"][0] == IMAGE
 
 
-def test_clicks_that_follow_each_other_closely_all_count(visit: Visit) -> None:
-    v = finished(visit)
-    for key in ("2.1", "2.2", "3.1", "3.2", "3.3"):
-        v.page.evaluate("(key) => document.querySelector(`[data-seg='${key}'] .strike`).click()", key)
-    expect(v.page.locator("#reasoning .steer-bar .count")).to_have_text("5 edits")
-    expect(v.page.locator("#reasoning .seg.struck")).to_have_count(5)
-
-
-def test_the_keyboard_alone_strikes_weighs_and_undoes(visit: Visit) -> None:
+def test_the_keyboard_alone_strikes_weighs_and_undoes_and_the_focus_stays(visit: Visit) -> None:
     v = finished(visit)
     key = strongest(v)
     press = v.page.keyboard.press
@@ -195,11 +196,8 @@ def test_the_keyboard_alone_strikes_weighs_and_undoes(visit: Visit) -> None:
     press("Enter")
     expect(seg(v, key).locator(".edit-mark")).to_have_count(0)
 
-
-def test_the_focus_stays_where_it_was_put_while_an_edit_is_under_way(visit: Visit) -> None:
-    v = finished(visit)
-    key = strongest(v)
     strike(v, "1.1")
+    expect(seg(v, "1.1")).to_contain_class("struck")
     expect(line(v)).to_have_text(RANKED)
     for control in (".steer-bar [data-act=undo]", "[data-seg='2.1'] .strike", "[data-seg='2.1'] summary"):
         v.page.evaluate(  # an edit and, before it is answered, the focus on another control
@@ -212,7 +210,7 @@ def test_the_focus_stays_where_it_was_put_while_an_edit_is_under_way(visit: Visi
         expect(v.page.locator(f"#reasoning {control}")).to_be_focused()
 
 
-def test_two_visitors_steer_at_once_and_stay_apart(visit: Visit) -> None:
+def test_two_visitors_steer_at_once_stay_apart_and_every_click_counts(visit: Visit) -> None:
     one, two = finished(visit), finished(visit)
     before = one.ranked
     assert two.ranked == before
@@ -228,18 +226,10 @@ def test_two_visitors_steer_at_once_and_stay_apart(visit: Visit) -> None:
     assert one.ranked == before
     expect(two.page.locator("#reasoning .seg.struck")).to_have_count(1)
 
-
-def test_a_new_run_forgets_the_edits_and_some_rankings_have_none(visit: Visit) -> None:
-    v = finished(visit)
-    strike(v, "3.1")
-    expect(seg(v, "3.1")).to_contain_class("struck")
-    v.run()
-    expect(v.page.locator("#reasoning .seg.struck, #ranking .delta")).to_have_count(0)
-    expect(v.page.locator("#reasoning .steer-bar .count")).to_have_text(said.COUNT[0])
-    v.option("#ranker", words.RANKERS["history"])
-    v.run()
-    expect(v.page.locator("#reasoning")).to_contain_text(said.NOT_READ)
-    expect(v.page.locator("#reasoning [data-act]")).to_have_count(0)
+    for key in ("2.1", "2.2", "3.1", "3.3", "3.4"):  # clicks that follow each other closely all count
+        two.page.evaluate("(key) => document.querySelector(`[data-seg='${key}'] .strike`).click()", key)
+    expect(two.page.locator("#reasoning .steer-bar .count")).to_have_text("6 edits")
+    expect(two.page.locator("#reasoning .seg.struck")).to_have_count(6)
 
 
 def test_a_fused_list_and_its_lens_follow(visit: Visit) -> None:
