@@ -154,7 +154,7 @@ def quality(result: Result, options: Options) -> Figure | Missing:
             low, high = interval or (None, None)
             rows.append((name, label, key, report.protocol.users, round(value, 4), low, high))
             subjects.append(Subject("writer", name, f"{label}: {said.QUALITY[key][0]}"))
-    look = layout(44 * len(measures) + 44 + 26 * count, left=150, right=16, top=8, bottom=36) | {"showlegend": True}
+    look = layout(44 * len(measures) + 44 + 26 * count, left=150, right=28, top=8, bottom=36) | {"showlegend": True}
     look["yaxis"] = row_axis([said.QUALITY[key][0] for key in measures], range(len(measures)))
     look["yaxis"] |= {"showgrid": True, "gridcolor": "rgba(138,148,160,0.18)"}
     ticks = [0, 50, 100]
