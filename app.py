@@ -68,10 +68,11 @@ def make_parser() -> argparse.ArgumentParser:
     flag(
         "--visitor-teachers",
         "SLIM_VISITOR_TEACHERS",
-        "off",
-        "on: visitors may compare with a teacher at an https address of their own, with their own key.\n"
-        "An app that listens on this machine alone always allows it, at any address",
-        choices=("on", "off"),
+        "auto",
+        "on: visitors may compare with a teacher at an https address of their own, with their own key;\n"
+        "off: nobody may; auto: only you, that is where the app listens on this machine alone, and then at any\n"
+        "address (behind a reverse proxy choose on or off, or listen on another address)",
+        choices=("auto", "on", "off"),
     )
     flag(
         "--machine-price",
@@ -128,7 +129,7 @@ def main(args: argparse.Namespace) -> None:
         data=Path(args.data),
         results=_beside_app(args.results),
         ranker=args.ranker,
-        reach=reach_of(args.visitor_teachers == "on", args.host, os.environ),
+        reach=reach_of(args.visitor_teachers, args.host, os.environ),
         usd_per_hour=args.machine_price,
     )
     services = None

@@ -27,17 +27,18 @@ MAX_KEY = 4_000
 """Characters of a key; those of some clouds are signed documents of 2,000."""
 
 
-def reach_of(allow: bool, host: str, environ: Mapping[str, str]) -> Reach:
+def reach_of(choice: str, host: str, environ: Mapping[str, str]) -> Reach:
     """What visitors may name, by where the app runs.
 
     Args:
-        allow: the operator's flag for custom addresses where others visit.
+        choice: the operator's `--visitor-teachers`: on, off, or auto. With auto an app that only this machine can
+            reach is its owner's, who may name any server; behind a reverse proxy that is not so.
         host: the address that the app listens on; beyond loopback, others can visit.
         environ: SPACE_ID is set on every Hugging Face Space.
     """
-    if not environ.get("SPACE_ID") and _is_loopback(host):
-        return "any"
-    return "public" if allow else "off"
+    if choice == "on":
+        return "public"
+    return "any" if choice == "auto" and not environ.get("SPACE_ID") and _is_loopback(host) else "off"
 
 
 def live_teacher(
