@@ -43,12 +43,6 @@ def lone() -> Iterator[tuple[App, Loopback, Client]]:
             yield app, teacher, Client(app.url, verbose=False)
 
 
-def script(teacher: Loopback, *replies: Any) -> None:
-    teacher.requests.clear()
-    teacher.hung_up.clear()
-    teacher.replies[:] = replies
-
-
 def fails(client: Client, endpoint: str, **arguments: Any) -> str:
     with pytest.raises(AppError) as caught:
         client.predict(api_name=endpoint, **arguments)
@@ -222,7 +216,7 @@ def test_mcp_answers_are_json(used: dict[str, Any]) -> None:
 
 def test_a_cancelled_job_stops_the_writer(lone: tuple[App, Loopback, Client]) -> None:
     _, teacher, client = lone
-    script(teacher, stream(delta("Step 1: You race."), delta(" So"), STALL), FINE)
+    teacher.script(stream(delta("Step 1: You race."), delta(" So"), STALL), FINE)
     job = client.submit(BOUGHT, writer="teacher", api_name="/recommend")
     assert any("You race" in state["rationale"]["text"] for state in job)
     job.cancel()
@@ -232,22 +226,22 @@ def test_a_cancelled_job_stops_the_writer(lone: tuple[App, Loopback, Client]) ->
 
 def test_a_teacher_writes_and_its_failures_are_told(lone: tuple[App, Loopback, Client]) -> None:
     app, teacher, client = lone
-    script(teacher, FINE)
+    teacher.script(FINE)
     fine = client.predict(BOUGHT, writer="teacher", api_name="/recommend")
     assert (fine["status"], fine["model"]["name"], fine["stats"]["tokens"]) == ("done", "scripted", 99)
     assert fine["rationale"]["complete"] and fine["rationale"]["step2"][0] == "Racing"
     assert teacher.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
-    script(teacher, stream(delta("Step 1: You race.\nStep 2:\n1. Whe"), CUT))
+    teacher.script(stream(delta("Step 1: You race.\nStep 2:\n1. Whe"), CUT))
     cut = client.predict(BOUGHT, writer="teacher", api_name="/recommend")
     assert cut["status"] == "failed" and re.search("scripted at 127.0.0.1.* broke off.*incomplete", cut["error"])
     assert cut["rationale"]["step1"] == "You race." and not cut["rationale"]["complete"]
     assert len(cut["recommendations"]) == 10  # ranked by what there is
 
-    script(teacher, answer(401, error(f"Incorrect API key provided: {KEY}", 401)))
+    teacher.script(answer(401, error(f"Incorrect API key provided: {KEY}", 401)))
     refused = fails(client, "/recommend", history=BOUGHT, writer="teacher")
     assert "rejected the key (HTTP 401)" in refused and "SLIM_TEACHER_KEY" in refused
-    script(teacher, answer(500, b"<html>oops " + KEY.encode()))
+    teacher.script(answer(500, b"<html>oops " + KEY.encode()))
     broken = fails(client, "/recommend", history=BOUGHT, writer="teacher")
     assert "scripted at 127.0.0.1" in broken
     teacher.__exit__()  # nobody answers any more

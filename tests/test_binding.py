@@ -59,12 +59,13 @@ def test_a_bound_run_of_the_page_names_products_of_a_visitors_catalogue_only(eng
         *_, last = handlers.run([ITEMS[0]], "own", own, writer, "reasoning", 5, "me", bound)
         return last
 
-    state = run("base", True)["result"]
+    last = run("base", True)
+    state = last["result"]
     assert set(state.rationale.step3) <= set(TITLES[1:]) and len(state.rationale.step3) == 5
     answer = state.as_dict()
     assert [m["status"] for m in answer["grounding"]["mentions"] if m["key"].startswith("3.")] == ["catalogue"] * 5
     assert answer["model"]["bound"] and answer["model"]["note"] == BOUND_NOTE and state.writer == "base"
-    assert BOUND_NOTE in run("base", True)["reasoning"]
+    assert BOUND_NOTE in last["reasoning"]
     assert "cannot be bound to a catalogue" in run("free", True)["reasoning"]
 
 
