@@ -172,12 +172,14 @@ def _whole(desk: Desk, steered: Steered | None, mentions: render_steer.Mentions)
     if not edits.edited or steered is None:
         return written
     kept = [part for part in edits.now if part.weight > 0]
-    keys = _renumbered(kept)
+    keys, note = _renumbered(kept), said.EDITED.format(count=render_steer.edit_count(edits))
+    if [(p.step, p.text) for p in kept] != [(p.step, p.text) for p in edits.start]:  # not weighed only
+        note += said.OTHER_TEXT
     return replace(
         written, rationale=edits.rationale(),
         recommendations=tuple(_with_key(r, keys) for r in steered.recommendations),
         grounding=tuple(replace(m, key=keys[p.key]) for p in kept for m in mentions.get((p.step, p.text), ())),
-        notices=(*written.notices, said.EDITED.format(count=render_steer.edit_count(edits))),
+        notices=(*written.notices, note),
     )  # fmt: skip
 
 

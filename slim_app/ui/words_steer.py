@@ -7,7 +7,8 @@ COUNT = ("As written", "1 edit", "{count} edits")
 HISTORY = {"undo": "Undo", "redo": "Redo", "reset": "Reset"}
 RANKED = "Ranked again in {ms:,} ms, without the language model: {new} new, {moved} moved."
 AS_BEFORE = "Ranked again in {ms:,} ms, without the language model: the list as it was written."
-EDITED = "Edited by hand: {count}. The language model wrote another text."
+EDITED = "Edited by hand: {count}."
+OTHER_TEXT = " The language model wrote another text."
 WEIGHTS_IN_LENS = "The fusion lens below counts every sentence that is kept once."
 
 STRIKE = "Strike out"
