@@ -26,7 +26,8 @@ from slim_app.ui.desks import Desk, Desks
 from slim_app.ui.page import build_page
 from slim_app.ui.report_links import Shown, address_of, of_comparison, of_run
 from slim_app.ui.restoring import restored
-from slim_app.ui.what_if_plan import Subject
+from slim_app.ui.what_if_handlers import WhatIfHandlers
+from slim_app.ui.what_if_plan import Subject, plan_of
 
 TEXT = "Step 1: You like racing.\nStep 2:\n1. Racing Games\n2. Wheels\nStep 3:\n1. F1 24\n2. Forza Horizon 5"
 EVIL = "<img src=x onerror=alert(1)>"
@@ -169,6 +170,14 @@ def test_a_what_if_of_a_restored_page_asks_about_the_text_as_it_was_written(serv
     (subject,) = states(page, Subject)
     assert subject.state.rationale.text == state.rationale.text
     assert subject.state.recommendations == state.recommendations
+
+
+def test_a_what_if_of_a_bound_link_writes_freely_where_nobody_can_be_bound(services):
+    """The page has said so on arrival; a refusal would leave nothing to choose."""
+    state = replace(run(services), model=ModelInfo(said.FROM_LINK, kind="link", bound=True))
+    plan = plan_of(services, state, True)
+    _, writer, _ = WhatIfHandlers(services)._parts(plan, None)
+    assert writer is services.reasoners[plan.writer]
 
 
 def packed(value: object) -> str:
