@@ -17,7 +17,7 @@ from slim_app.ui.handlers import OWN, Handlers, Update
 from slim_app.ui.lens import LensPanel
 from slim_app.ui.report_links import ReportBar
 from slim_app.ui.signs import StopSigns
-from slim_app.ui.steer_events import SteerPanel
+from slim_app.ui.steer_events import IN_TURN, SteerPanel
 from slim_app.ui.what_if_panel import WhatIfPanel
 
 FILE_TYPES = [".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt"]
@@ -54,7 +54,7 @@ def build(services: Services, signs: StopSigns) -> dict[str, Any]:
     c: dict[str, Any] = {"history": gr.State(items), "own": gr.State(None, time_to_live=3600), "result": gr.State(None)}
     c["domain"] = gr.Radio(
         [(d.label, d.name) for d in services.domains.values()] + [(words.OWN_CATALOGUE, OWN)],
-        value=first.name, label="Catalogue", container=False, elem_id="domain",
+        value=first.name, label=words.CATALOGUE, container=False, elem_id="domain",
     )  # fmt: skip
     with gr.Row(elem_id="beats", equal_height=False):
         with gr.Column(scale=6, elem_id="beat-1"):
@@ -213,8 +213,8 @@ def _wire(c: dict[str, Any], handlers: Handlers, editor: HistoryEditor, services
     c["writer"].change(c["bound"].follow, [c["writer"], bound], bound, queue=False, **PRIVATE)
     lens, steer = c["lens"], c["steer"]
     given, weighed = [c[n] for n in ("result", "written", "edits")], [*steer.parts, *lens.parts]
-    lens.slider.input(weigh, [*given, lens.slider], weighed, queue=False, trigger_mode="always_last", **PRIVATE)
-    lens.ends.click(weigh_back, given, weighed, queue=False, **PRIVATE)
+    lens.slider.input(weigh, [*given, lens.slider], weighed, trigger_mode="always_last", **IN_TURN, **PRIVATE)
+    lens.ends.click(weigh_back, given, weighed, **IN_TURN, **PRIVATE)
     steer.wire(lens, PRIVATE)
     run_inputs = [c[n] for n in ("history", "domain", "own", "writer", "ranker", "k")] + [bound]
     c["run"].click(run, run_inputs, everything, concurrency_limit=services.slots, concurrency_id="reasoner", **PRIVATE)

@@ -143,7 +143,7 @@ def _counts(state: State) -> str:
         f'<span class="mark {s}"><i aria-hidden="true">{icon}</i> {counts[s]} {label}</span>'
         for s, (icon, label) in words.MARKS.items()
     ]
-    return f'<p class="counts" aria-label="Names in the text">{"".join(parts)}</p>'
+    return f'<p class="counts" aria-label="{words.COUNTS}">{"".join(parts)}</p>'
 
 
 def _figures(state: State | None) -> str:
@@ -156,9 +156,8 @@ def _figures(state: State | None) -> str:
     if stats.tokens and state.model.kind == "recorded":
         parts.append(words.REPLAYED)  # a replay has no speed of its own
     elif stats.tokens:
-        parts.append(f"{stats.seconds:.1f} s")
-        parts.append(f"{stats.tokens_per_second:.0f} tokens/s")
-        parts.append(f"{stats.tokens} tokens")
+        told = {"seconds": stats.seconds, "speed": stats.tokens_per_second, "tokens": stats.tokens}
+        parts += [text.format(**told) for text in words.FIGURES]
     if state.status in {"stopped", "failed"} or (
         state.status == "done" and not state.rationale.complete and state.rationale.text
     ):

@@ -17,6 +17,8 @@ from slim_app.ui.lens import LensPanel
 from slim_app.ui.steering_desk import Desk, SteeringDesk
 
 SCRIPT = Path(__file__).with_name("steer.js")
+IN_TURN: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "steer"}
+"""Of all events that change an edited list: one after the other, each begins with what the last left, none is lost."""
 NAMES = ("reasoning", "ranking", "result", "edits", "written", "steered")
 
 
@@ -101,8 +103,4 @@ class SteerPanel:
                 yield self.show(update, weight)
 
         given = [c[name] for name in ("written", "edits", "steered", "own")] + [lens.weight]
-        # one after the other: each edit begins with what the last one left, so none gets lost
-        c["reasoning"].click(
-            click, given, [*self.parts, *lens.parts], trigger_mode="multiple", concurrency_limit=1,
-            concurrency_id="steer", **events,
-        )  # fmt: skip
+        c["reasoning"].click(click, given, [*self.parts, *lens.parts], trigger_mode="multiple", **IN_TURN, **events)

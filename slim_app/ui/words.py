@@ -4,6 +4,7 @@ TITLE = "SLIM"
 TAGLINE = "Recommendations that show their reasoning"
 EXPLAIN_TAB = "Explain"
 ABOUT_TAB = "How it works"
+CATALOGUE = "Catalogue"
 OWN_CATALOGUE = "Your catalogue"
 
 BEATS = {
@@ -24,6 +25,8 @@ MARKS = {
     "missing": ("✕", "not found"),
 }
 """Grounding status → icon and words."""
+COUNTS = "Names in the text"
+FIGURES = ("{seconds:.1f} s", "{speed:.0f} tokens/s", "{tokens} tokens")
 
 WRITERS = {
     "student": "Student",
