@@ -65,14 +65,14 @@ def about(services: Services) -> str:
     facts += [(name, version(name)) for name in ("gradio", "sentence-transformers", "torch")]
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts)
     return (
-        f'<div class="about">{HOW}<h2>Running here</h2><dl>{rows}</dl>{_card(services)}'
+        f'<div class="about"><div>{HOW}</div><div><h2>Running here</h2><dl>{rows}</dl>{_card(services)}'
         f"<h2>The exact prompts</h2><p>At most {MAX_NEW_TOKENS} new tokens, greedy: the same purchases give the same "
         "text, except that words of nearly equal probability may change places while the model writes for others, too. "
         f"{esc('{history}')} stands for the purchases.</p>"
         f"<h3>To the student</h3><pre>{esc(STUDENT_TEMPLATE)}</pre>"
         f"<h3>To the teacher</h3><pre>{esc(TEACHER_TEMPLATE)}</pre>"
         "<h2>Source</h2><p>An open implementation of “Can Small Language Models be Good Reasoners for Sequential "
-        "Recommendation?” (WWW 2024).</p></div>"
+        "Recommendation?” (WWW 2024).</p></div></div>"
     )
 
 
