@@ -14,7 +14,7 @@ import numpy as np
 
 from slim_app import weights
 
-LITTLE = 3000
+LITTLE = 1500
 """Characters that are encoded by one CPU thread; more (a catalogue, a rationale without each segment) gets all."""
 QUERY_CACHE = 4096
 """Vectors of recently seen texts (6 MB): a rationale that grows re-encodes only its newest segment."""
