@@ -1,4 +1,4 @@
-"""Report card, permalink and the bound switch in a browser, with the embedded model and a server that is killed."""
+"""Report card, permalink and the bound switch in a browser, with the embedded model; links at a second server."""
 
 from __future__ import annotations
 
