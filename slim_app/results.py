@@ -40,6 +40,7 @@ def load_results(folder: Path) -> tuple[list[Result], list[SlimError]]:
     """All evaluations of a folder, and what is wrong with the files that cannot be read: one does not hide the others.
 
     The rationales of a dataset stand beside each evaluation of it (`recommenders_NAME.json`, `rationales_NAME.json`).
+    Those that have both come first: they fill every figure.
     """
     errors: list[SlimError] = []
     evaluations = _read_all(folder, "recommenders_", Evaluation, errors)
@@ -48,7 +49,7 @@ def load_results(folder: Path) -> tuple[list[Result], list[SlimError]]:
     found = [Result(key, one, by_dataset.get(one.dataset.name)) for key, one in evaluations.items()]
     shown = {one.dataset for one in found}
     found += [Result(key, None, one) for key, one in reports.items() if one.protocol.dataset not in shown]
-    return found, errors
+    return sorted(found, key=lambda one: one.evaluation is None or one.rationales is None), errors
 
 
 def _read_all(folder: Path, prefix: str, kind: type[T], errors: list[SlimError]) -> dict[str, T]:

@@ -293,3 +293,11 @@ def test_hues_are_seen_on_light_and_dark_paper(hue):
     for paper in ("#ffffff", "#171c23"):
         low, high = sorted((luminance(hue), luminance(paper)))
         assert (high + 0.05) / (low + 0.05) >= 3, "WCAG 1.4.11: graphics need 3:1"
+
+
+def test_an_evaluation_that_fills_every_figure_comes_first(folder, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "recommenders_toys.json", tmp_path / "recommenders_a.json")  # first by name, without texts
+    found, _ = load_results(tmp_path)
+    assert [result.key for result in found] == ["games", "a", "toys"]
+    assert found[0].rationales is not None
