@@ -83,7 +83,7 @@ class Board:
     def prepare(self, told: Sequence[Told]) -> None:
         """Encode together what scores of these will read, which is faster than one after the other."""
         if isinstance(self.ranker, Ranker):
-            self.encoder.encode([text for one in told for text in self.ranker.reads(*one)])
+            self.encoder.encode(list(dict.fromkeys(text for one in told for text in self.ranker.reads(*one))))
 
     def ranks(self, scores: np.ndarray) -> np.ndarray:
         """(n,) scores → 1-based ranks, 0 for what was bought; of equal ones the earlier item comes first."""
