@@ -69,6 +69,7 @@ class Run(Part):
     backbone: str = ""
     ranker: str = ""
     steps: tuple[int, ...] = ()
+    start: str = ""
     rationales: Texts | None = None
     runs: int
     candidate_seeds: int

@@ -13,10 +13,11 @@ from toy_world import ITEMS, USERS, flags, oracle_file, row, world, write
 from slim_app.errors import SlimError
 from training.dataset import read_dataset
 from training.recommender import fit as fitting
+from training.recommender import start
 from training.recommender.evaluate import make_task, negatives
 from training.recommender.rationales import read_table
 from training.recommender.sequences import Sequences, Windows, check_upto
-from training.recommender.start import main_axes
+from training.recommender.start import main_axes, purchase_axes
 from training.recommender.vectors import encode_once
 from training.train_recommender import Prepared
 
@@ -177,6 +178,12 @@ def test_flags_that_contradict_each_other(data, tmp_path, more, message):
         Prepared(flags(data, tmp_path, *more), FakeEncoder(dimension=8))
 
 
+def test_text_matching_has_no_ids_that_could_start_from_purchases(data, tmp_path, oracle):
+    args = flags(data, tmp_path, "--variant", "text", "--rationales", str(oracle), "--start", "purchases")
+    with pytest.raises(SlimError, match="no IDs that could start"):
+        Prepared(args, FakeEncoder(dimension=8))
+
+
 def test_an_item_that_is_not_in_the_catalogue_is_named(data):
     with (data / "sequences.tsv").open("a") as stream:
         stream.write("u99\ti1 i2 i777 i3\n")
@@ -209,3 +216,35 @@ def test_main_axes_keep_what_is_there():
     axes = main_axes(vectors, 2)
     torch.testing.assert_close(axes, torch.tensor([[1.0, 0, 0], [0, 1, 0]]))
     assert main_axes(vectors, 5).shape == (5, 3) and main_axes(vectors, 5)[3:].abs().sum() == 0
+
+
+def test_the_axes_of_the_purchases_are_those_of_the_training_part_alone():
+    flat = np.array([0, 1, 4, 5, 0, 1, 5, 4, 2, 3, 2, 4, 5])  # the last two of each are held out
+    sequences = Sequences(("a", "b", "c"), flat, np.array([0, 4, 8]), np.array([4, 4, 5]), 6)
+    user, item = sequences.trained_pairs()
+    assert (user * 10 + item).tolist() == [0, 1, 10, 11, 22, 23]
+    matrix = np.zeros((3, 6))
+    matrix[user, item] = 0.5  # each of these users and items has two purchases, but for 2 and 3
+    matrix[2] *= 2**0.5
+    axes = purchase_axes(sequences, 4)
+    assert np.allclose(axes @ axes.T, matrix.T @ matrix, atol=1e-9)
+    assert axes.shape == (6, 4) and np.allclose(axes[4:], 0) and (axes == purchase_axes(sequences, 4)).all()
+    assert np.allclose(np.linalg.norm(purchase_axes(sequences, 1)), 1)
+
+
+@pytest.mark.parametrize("n_items", [30, 60])
+def test_the_first_axes_alone_are_those_of_all(monkeypatch, n_items):
+    users, rng = 40, np.random.default_rng(0)
+    flat = np.concatenate([rng.choice(n_items, 10, replace=False) for _ in range(users)])
+    starts, lengths = np.arange(users) * 10, np.full(users, 10)
+    sequences = Sequences(tuple(map(str, range(users))), flat, starts, lengths, n_items)
+    exact = purchase_axes(sequences, 3)
+    monkeypatch.setattr(start, "EXACT", 0)
+    assert np.allclose(purchase_axes(sequences, 3), exact, atol=1e-9) and exact.any()
+
+
+def test_ids_start_where_the_purchases_put_them(data, tmp_path):
+    run = Prepared(flags(data, tmp_path, "--variant", "id", "--backbone", "gru4rec", "--start", "purchases"))
+    ids, axes = run.model.id.weight.detach().numpy(), purchase_axes(run.sequences, run.config.hidden)
+    assert np.allclose(ids[:-1], axes / np.linalg.norm(axes, axis=1).mean(), atol=1e-6) and not ids[-1].any()
+    assert run.meta["start"] == "purchases"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from training.metrics import ndcg
-from training.positions import upto_of
 from training.recommender.sequences import Sequences
 
 HEAD = 0.8
@@ -21,11 +20,7 @@ GROUPS = 5
 
 def training_counts(sequences: Sequences) -> np.ndarray:
     """(n,) for how many users each item is in the training part: all but the validation and test targets."""
-    place = np.arange(len(sequences.flat)) - np.repeat(sequences.starts, sequences.lengths)
-    trained = place < np.repeat(upto_of("valid", sequences.lengths), sequences.lengths)
-    user = np.repeat(np.arange(len(sequences.users)), sequences.lengths)
-    pairs = np.unique(user[trained] * sequences.n_items + sequences.flat[trained])  # bought twice counts once
-    return np.bincount(pairs % sequences.n_items, minlength=sequences.n_items)
+    return np.bincount(sequences.trained_pairs()[1], minlength=sequences.n_items)
 
 
 def free_discovery(rank: np.ndarray, target: np.ndarray, counts: np.ndarray, k: int) -> np.ndarray:

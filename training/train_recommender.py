@@ -32,7 +32,7 @@ from training.recommender.fit import Settings, fit, log
 from training.recommender.losses import LOSSES
 from training.recommender.rationales import RationaleTable, read_table, scored_users
 from training.recommender.sequences import Sequences, Windows
-from training.recommender.start import start_from_text
+from training.recommender.start import STARTS, start_from_purchases, start_from_text
 from training.recommender.vectors import item_vectors, lacking
 
 DEFAULT_LENGTH = {"srgnn": 20}
@@ -57,7 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--test", action="store_true", help="also measure the test position, once, with the best epoch's weights")
     add("--encoder", default="", help="path or Hub id; default: the installed weights")
     add("--cache", type=Path, default=Path("data/vectors"), help="folder for text vectors and candidates")
-    add("--start", choices=("random", "text"), help="of the text layers; default: random, text for the variant gated")
+    add("--start", choices=("random", *STARTS), help="where weights begin; "
+        + "; ".join(f"{k}: {v}" for k, v in STARTS.items()) + "; default: random, text for the variant gated")
     add("--hidden", type=int, default=64, help="width of item and user vectors")
     add("--layers", type=int, help="default: 2 for sasrec, else 1")
     add("--heads", type=int, default=1, help="of SASRec's attention")
@@ -115,13 +116,20 @@ class Prepared:
         torch.manual_seed(args.seed)
         self.model = FusedRecommender(self.config, None if text is None else torch.from_numpy(text))
         self.start = args.start or ("text" if args.variant == "gated" else "random")
-        if self.start == "text":
-            if text is None:
-                raise SlimError("The variant id reads no text, so it cannot start from it. Leave --start text out.")
-            start_from_text(self.model)
+        self._start()
         self.model.to(args.device)
         self.table = self.table and self.table.to(args.device)
         self.meta = self._meta(dataset, encoder)
+
+    def _start(self) -> None:
+        if self.start == "text":
+            if self.args.variant == "id":
+                raise SlimError("The variant id reads no text, so it cannot start from it. Leave --start text out.")
+            start_from_text(self.model)
+        elif self.start == "purchases":
+            if self.args.variant == "text":
+                raise SlimError("The variant text has no IDs that could start from purchases. Leave --start out.")
+            start_from_purchases(self.model, self.sequences)
 
     def task(self, position: str) -> Task:
         """The users, histories, rationales and candidates of the position `valid` or `test`."""

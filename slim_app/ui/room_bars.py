@@ -50,7 +50,8 @@ def label_of(name: str, run: Run) -> str:
     if run.variant == "text":
         label = said.TEXT.get(run.ranker, name)
     elif run.variant in said.VARIANTS:
-        label = said.VARIANTS[run.variant].replace("{backbone}", backbone)
+        spectral = run.variant == "id" and run.start == "purchases"
+        label = said.VARIANTS["spectral" if spectral else run.variant].replace("{backbone}", backbone)
     else:
         return name
     if len(run.steps) == 1 and run.rationales:

@@ -62,6 +62,7 @@ BASELINES = {
 }
 VARIANTS = {
     "id": "{backbone} alone",
+    "spectral": "{backbone} alone, IDs from purchases",
     "plus": "{backbone} + titles",
     "fused": "{backbone} + reasoning",
     "gated": "{backbone} + reasoning, gated",

@@ -51,6 +51,15 @@ class Sequences:
         """(p,) the item at 0-based `position` of each user."""
         return self.flat[self.starts[users] + position]
 
+    def trained_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of user and item of each purchase in the training part, which is all but the targets of validation and
+        test; what a user bought twice stands there once."""
+        place = np.arange(len(self.flat)) - np.repeat(self.starts, self.lengths)
+        trained = place < np.repeat(upto_of("valid", self.lengths), self.lengths)
+        user = np.repeat(np.arange(len(self.users)), self.lengths)
+        pairs = np.unique(user[trained] * self.n_items + self.flat[trained])
+        return pairs // self.n_items, pairs % self.n_items
+
     def users_for(self, position: str) -> np.ndarray:
         """Users with a target at `position` (train, valid, test) and at least one item before it."""
         return np.flatnonzero(upto_of(position, self.lengths) >= 1)

@@ -42,4 +42,6 @@ run training.evaluate --data "$out/shoppers" --run "gated=$out/recommender" --ag
     --rationales "$out/teacher.jsonl" --baseline all --teacher "$out/teacher.jsonl" --price-in 0.5 --price-out 1.5 \
     --student-meta "$out/student.jsonl.meta.json" --cache "$out/vectors" --out "$out/recommenders.json"
 run training.tables_markdown "$out/recommenders.json"
+RATIONALES="$out/teacher.jsonl" MISSING=none SEEDS=0 EPOCHS=1 ONLY='sasrec-@(id|spectral|fused)' OUT="$out/tables" \
+    RESULTS="$out" PYTHON="$PYTHON" training/runs/tables.sh shoppers "$out/shoppers"
 echo "smoke.sh: all stages ran"

@@ -11,6 +11,7 @@
 #
 # RATIONALES  the student's rationales for all users                     (default: assets/rationales/<name>.jsonl.gz)
 # TEACHER     the teacher's, if there are any: SLIM− and all others, on the users that it covers, in a JSON of its own
+# MISSING     what to do without for users whose rationale lacks the steps to read: none or skip   (default: refuse)
 # OUT         folder for the runs                                        (default: runs/tables/<name>)
 # RESULTS     folder for recommenders_<name>[_teacher].json              (default: assets/results)
 # SEEDS       training seeds                                             (default: "0 1 2 3 4")
@@ -28,10 +29,11 @@ declare -A BACKBONE=(
     [srgnn]="--dropout 0.5 --patience 8"
 )
 declare -A VARIANT=(
-    [id]="--loss softmax --negatives 0 --hidden 128"
-    [plus]="--loss softmax --start text"
-    [fused]="--loss softmax --start text --reads items" # the paper's SLIM: Eq. 6
-    [gated]="--loss softmax --start text"
+    [id]="--variant id --loss softmax --negatives 0 --hidden 128"
+    [spectral]="--variant id --loss softmax --negatives 0 --hidden 128 --start purchases" # IDs, not from random ones
+    [plus]="--variant plus --loss softmax --start text"
+    [fused]="--variant fused --loss softmax --start text --reads items" # the paper's SLIM: Eq. 6
+    [gated]="--variant gated --loss softmax --start text"
 )
 declare -A BOTH=( # of one backbone in one variant; they come last
     [sasrec-id]="--loss bce --negatives 512 --hidden 256 --dropout 0.6"
@@ -47,9 +49,10 @@ PYTHON=${PYTHON:-.venv/bin/python}
 OUT=${OUT:-runs/tables/$name} RESULTS=${RESULTS:-assets/results} SEEDS=${SEEDS:-0 1 2 3 4}
 JOBS=${JOBS:-$(nproc)} THREADS=${THREADS:-1} ONLY=${ONLY:-*} TEACHER=${TEACHER:-}
 RATIONALES=${RATIONALES:-assets/rationales/$name.jsonl.gz}
-backbones="sasrec gru4rec srgnn" variants="id plus fused gated" texts="pooled late"
+backbones="sasrec gru4rec srgnn" variants="id spectral plus fused gated" texts="pooled late"
 if [ "$name" = movielens ]; then
-    variants="id" texts="" TEACHER="" RATIONALES=""
+    BACKBONE[srgnn]+=" --max-length 10" # its sequences are long, and a graph of each prefix costs the cube of that
+    variants="id spectral" texts="" TEACHER="" RATIONALES=""
     [ -f "$data/sequences.tsv" ] || "$PYTHON" -m training.prepare_data --out "$data" \
         --reviews "${MOVIELENS:?names ml-100k.inter, see the head of this file}"
 elif [ ! -f "$RATIONALES" ]; then
@@ -88,7 +91,7 @@ runs() {
     done
     for backbone in $backbones; do
         for variant in $4; do
-            local flags="--backbone $backbone --variant $variant ${VARIANT[$variant]} ${BACKBONE[$backbone]}"
+            local flags="--backbone $backbone ${VARIANT[$variant]} ${BACKBONE[$backbone]}"
             flags+=" ${BOTH[$backbone-$variant]:-}"
             case $variant in
             fused | gated) echo "$backbone-$variant$3 $1 $2 $flags ${6:-}" ;;
@@ -101,7 +104,7 @@ runs() {
 # evaluate FILE FLAGS…: the runs of the names that it reads; what reads rationales against its backbone, the student
 # against the teacher; then the tables.
 evaluate() {
-    local out=$1 run seed folders all given=()
+    local out=$1 run seed folders all rival rivals given=()
     shift
     mapfile -t all
     has() { [[ " ${all[*]} " == *" $1 "* ]]; }
@@ -111,9 +114,12 @@ evaluate() {
         given+=("--run=$run=${folders:1}")
         case $run in
         *-fused | *-gated)
-            has "${run%-*}-id" && has "${run%-*}-plus" && given+=("--against=$run:${run%-*}-id,${run%-*}-plus")
+            rivals=
+            for rival in id spectral plus; do ! has "${run%-*}-$rival" || rivals+=",${run%-*}-$rival"; done
+            [ -z "$rivals" ] || given+=("--against=$run:${rivals:1}")
             ;;
-        *-teacher) has "${run%-teacher}" && given+=("--against=${run%-teacher}:$run") ;;
+        *-spectral) ! has "${run%-*}-id" || given+=("--against=$run:${run%-*}-id") ;;
+        *-teacher) ! has "${run%-teacher}" || given+=("--against=${run%-teacher}:$run") ;;
         esac
     done
     # shellcheck disable=SC2086 # several flags in one variable
@@ -127,12 +133,12 @@ export PYTHON OUT data dataset EPOCHS=${EPOCHS:-} THREADS RATIONALES TEACHER
 do_all() { xargs -r -P "$1" -L 1 bash -c 'train "$@"' train; } # lines of runs → trainings; fails if one of them does
 # shellcheck disable=SC2053 # a pattern
 chosen() { while read -r run rest; do [[ $run != $ONLY ]] || echo "$run $rest"; done; }
-students() { runs "$1" student "" "$variants" "1,2,3 1 2 3" | chosen; }
+students() { runs "$1" student "" "$variants" "1,2,3 1 2 3" "${MISSING:+--missing $MISSING}" | chosen; }
 teachers() { [ -z "$TEACHER" ] || runs "$1" teacher -teacher fused 1,2,3 "--missing skip" | chosen; }
 names() { cut -d" " -f1; }
 
 # The first of each kind encodes the texts that the others read, so they run alone.
-[ -z "$texts" ] || runs "${SEEDS%% *}" student "" "" 1,2,3 | chosen | do_all 1
+[ -z "$texts" ] || variants="" students "${SEEDS%% *}" | do_all 1
 for seed in $SEEDS; do students "$seed" && teachers "$seed"; done | do_all "$JOBS"
 
 # shellcheck disable=SC2086 # none, or one
