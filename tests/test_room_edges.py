@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from slim_app.recommenders.sides import Sides, look
+from slim_app.results import load_results
 from slim_app.schema import Item
 from slim_app.ui import render_lens
 from slim_app.ui import words_room as said
 from slim_app.ui.room import Room
+from slim_app.ui.room_bars import labels_of
 from slim_app.ui.room_figure import Options
 
 RESULTS = Path(__file__).resolve().parent.parent / "assets/results"
@@ -51,3 +53,9 @@ def test_rows_in_which_less_is_better_say_so_and_every_row_says_what_is_counted(
     assert all(any(what in hover for _, what in said.QUALITY.values()) for hover in hovers)
     behind = room.look_behind("games", Options(), "quality", 0)
     assert said.QUALITY["repeats_history"][1] in behind
+
+
+def test_ids_that_start_from_purchases_are_named_apart() -> None:
+    found, _ = load_results(RESULTS)
+    labels = next(labels_of(result.evaluation) for result in found if result.key == "games")
+    assert labels["sasrec-id"] == "SASRec alone" and labels["sasrec-spectral"] == "SASRec alone, IDs from purchases"
