@@ -14,6 +14,7 @@ from slim_app.schema import Item
 from slim_app.ui import render_lens
 from slim_app.ui import words_room as said
 from slim_app.ui.room import Room
+from slim_app.ui.room_accuracy import headline
 from slim_app.ui.room_bars import labels_of
 from slim_app.ui.room_figure import Options
 
@@ -59,3 +60,10 @@ def test_ids_that_start_from_purchases_are_named_apart() -> None:
     found, _ = load_results(RESULTS)
     labels = next(labels_of(result.evaluation) for result in found if result.key == "games")
     assert labels["sasrec-id"] == "SASRec alone" and labels["sasrec-spectral"] == "SASRec alone, IDs from purchases"
+
+
+def test_line_charts_begin_with_few_lines_the_strongest_of_each_kind() -> None:
+    found, _ = load_results(RESULTS)
+    names = headline(next(result.evaluation for result in found if result.key == "games"))
+    assert names == ["popularity", "nearest history item", "text-late", "sasrec-spectral", "sasrec-plus",
+                     "sasrec-fused", "sasrec-gated"]  # fmt: skip

@@ -145,7 +145,8 @@ def steps(result: Result, options: Options) -> Figure | Missing:
 
 
 def headline(evaluation: Evaluation) -> list[str]:
-    """Few enough runs for lines: what most buy, the strongest untrained, the strongest text, one backbone in full."""
+    """Few enough runs for lines: what most buy, the strongest untrained, the strongest text, one backbone’s best
+    of each variant."""
     runs = {name: run for name, run, _ in ordered(evaluation)}
 
     def best(names: list[str]) -> list[str]:
@@ -154,9 +155,13 @@ def headline(evaluation: Evaluation) -> list[str]:
     chosen = [name for name in runs if name == "popularity"]
     chosen += best([n for n, run in runs.items() if run.variant == "baseline" and n != "popularity"])
     chosen += best([n for n, run in runs.items() if run.variant == "text" and kind_of(run) != "teacher"])
-    backbones = [run.backbone for run in runs.values() if run.variant not in ("baseline", "text")]
+    trained = {name: run for name, run in runs.items() if run.variant not in ("baseline", "text")}
+    backbones = [run.backbone for run in trained.values()]
     first = "sasrec" if "sasrec" in backbones else (backbones or [""])[0]
-    return chosen + [n for n, r in runs.items() if r.backbone == first and r.variant not in ("baseline", "text")][:5]
+    own = {name: (run.variant, kind_of(run)) for name, run in trained.items() if run.backbone == first}
+    for kind in list(dict.fromkeys(own.values()))[:5]:
+        chosen += best([name for name, its in own.items() if its == kind])
+    return chosen
 
 
 def lines_of(evaluation: Evaluation, options: Options) -> list[tuple[str, Run, str, dict]]:
