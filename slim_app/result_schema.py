@@ -75,6 +75,7 @@ class Run(Part):
     candidate_seeds: int
     users: int
     with_rationale: int
+    with_older_rationale: int = 0
     accuracy: Accuracy
     beyond_accuracy: dict[str, Spread | str]
     sparsity: Sparsity

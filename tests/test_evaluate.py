@@ -46,6 +46,16 @@ def test_ranks_from_the_checkpoint_are_those_that_training_measured(toys, report
     assert text["accuracy"]["full"]["hr@10"]["sd"] is None  # one run, one catalogue: nothing varies
     assert report["runs"]["id"]["training_seeds"] == [0, 1] and report["runs"]["id"]["candidate_seeds"] == 5
     assert text["with_rationale"] == USERS and text["rationales"]["writer"] == "student"
+    assert text["with_older_rationale"] == 0
+
+
+def test_texts_that_saw_fewer_purchases_are_counted(toys):
+    rows = toys.oracle.read_text("utf-8").splitlines()  # two of each user: for training, and for the test
+    some = toys.folder / "some.jsonl"
+    some.write_text("\n".join(row for n, row in enumerate(rows) if n not in (1, 3, 4, 5)) + "\n", "utf-8")
+    toys.train("some", "--variant", "text", "--rationales", str(some), "--missing", "skip")
+    run = toys.evaluate("--run", f"some={toys.folder}/some", "--rationales", str(some))["runs"]["some"]
+    assert [run["users"], run["with_rationale"], run["with_older_rationale"]] == [USERS - 1, USERS - 1, 2]
 
 
 def test_popularity_is_counted_before_the_validation_target(toys, report):

@@ -79,7 +79,7 @@ def baselines(names: Sequence[str], opener: Opener, counts: np.ndarray) -> dict[
         else:
             ranks = by_text(name, task, items, opener.encoder("", name), opener.cache, K)
         arrays = (part[order][None] for part in (ranks.sampled, ranks.full, ranks.top))
-        found[name] = Found(users, *arrays, np.zeros(len(users), bool), {"variant": "baseline", "training_seeds": []})
+        found[name] = Found(users, *arrays, np.full(len(users), -1), {"variant": "baseline", "training_seeds": []})
     return found
 
 

@@ -83,11 +83,15 @@ def same(evaluation: Evaluation) -> str:
 
 
 def remarks(evaluation: Evaluation, runs: list[Run]) -> list[str]:
-    """What has to be said beside every figure: simulation, and the evaluator's own note."""
+    """What has to be said beside every figure: simulation, older texts, and the evaluator's own note."""
     simulated = [said.SIMULATED] * evaluation.dataset.simulated
     if any(run.rationales and run.rationales.model == "simulated" for run in runs):
         simulated.append(said.SIMULATED_TEXTS)
-    return [*simulated, *([evaluation.note] if evaluation.note else [])]
+    older = {
+        said.OLDER_TEXTS.format(writer=kind_of(run), older=f"{run.with_older_rationale:,}", users=f"{run.users:,}")
+        for run in runs if run.with_older_rationale
+    }  # fmt: skip
+    return [*simulated, *sorted(older), *([evaluation.note] if evaluation.note else [])]
 
 
 def spanned(values: list[int]) -> str:

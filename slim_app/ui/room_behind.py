@@ -39,6 +39,7 @@ def _people(run: Run) -> Facts:
     return [
         (said.FACTS["users"], f"{run.users:,}"),
         (said.FACTS["with_rationale"], f"{run.with_rationale:,}" if run.rationales else ""),
+        (said.FACTS["with_older_rationale"], f"{run.with_older_rationale:,}" if run.with_older_rationale else ""),
         (said.FACTS["seeds"], text.format(runs=run.runs, seeds=run.candidate_seeds)),
         (said.FACTS["reads"], reads),
     ]

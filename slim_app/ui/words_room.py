@@ -181,6 +181,10 @@ CAPTION_ONCE = "Whole catalogue: one measurement, so no ±."
 CAPTION_PAIRED = "Paired over the people; bars are 95 % bootstrap intervals. Ranked by “{ranker}”, 101 candidates."
 SIMULATED = "Simulated: these purchases are invented by a program. Nothing can be concluded from them about people."
 SIMULATED_TEXTS = "Simulated: the reasoning that runs read was written by a program that knows the person, not a model."
+OLDER_TEXTS = (
+    "The {writer}’s texts about {older} of {users} people were written before their latest purchases; a text that saw "
+    "more has the advantage."
+)
 UNTUNED = "The base is untuned: the small model before it was taught. “Free”: no grammar holds the three steps."
 
 # -- a figure without data ---------------------------------------------------------------------------------------------
@@ -227,7 +231,8 @@ NO_CASES_TEXTS = (
     "published. On the tab “{compare}” you can read teacher, student and base on open sample shoppers."
 )
 FACTS = {
-    "value": "This bar", "users": "People", "with_rationale": "… with a text about them", "seeds": "Repeated",
+    "value": "This bar", "users": "People", "with_rationale": "… with a text about them",
+    "with_older_rationale": "… written from fewer purchases", "seeds": "Repeated",
     "training": "± between training runs alone", "reads": "Reads", "paper": "The paper’s row", "group": "This group",
     "interval": "95 % interval", "bin": "This bin", "share": "Share of the lists", "purchases": "Purchases of each",
     "trained": "Share of the training purchases", "protocol": "How it was measured", "source": "Source",

@@ -19,6 +19,7 @@ from slim_app.recommenders.checkpoint import META, REPAIR, load_recommender
 from slim_app.recommenders.config import RecommenderConfig
 from training.dataset import Dataset
 from training.next_item import SEEDS, Ranks
+from training.positions import upto_of
 from training.recommender.evaluate import make_task, rank
 from training.recommender.rationales import RationaleTable, read_table, scored_users
 from training.recommender.sequences import Sequences
@@ -37,8 +38,8 @@ class Found:
     """(r, p) ranks over the full catalogue."""
     top: np.ndarray
     """(r, p, k) rows of the items recommended first."""
-    with_rationale: np.ndarray
-    """(p,) True for a user who has a rationale."""
+    unread: np.ndarray
+    """(p,) how many of the purchases before the target the user's rationale did not see; -1 without a rationale."""
     facts: dict[str, Any]
     """For the report: what was trained, with which seeds."""
 
@@ -46,7 +47,7 @@ class Found:
         """Of these users alone, all of whom it has."""
         kept = np.searchsorted(self.users, users)
         ranks = (array[:, kept] for array in (self.sampled, self.full, self.top))
-        return Found(users, *ranks, self.with_rationale[kept], self.facts)
+        return Found(users, *ranks, self.unread[kept], self.facts)
 
 
 def parse_runs(specs: Sequence[str]) -> dict[str, list[Path]]:
@@ -106,7 +107,7 @@ class Opener:
                 rationales that were not given or that are missing for a user.
         """
         facts: dict[str, Any] = {}
-        seeds, ranks, users, rationales = [], [], np.zeros(0, int), np.zeros(0, bool)
+        seeds, ranks, users, unread = [], [], np.zeros(0, int), np.zeros(0, int)
         for folder in folders:
             meta, same, seed = self._meta(folder)
             if facts and same != facts:
@@ -117,12 +118,12 @@ class Opener:
                 raise SlimError(f"--run {name}: two of its runs have the seed {seed}. Train one with another --seed.")
             facts = same
             seeds.append(seed)
-            found, users, rationales = self._rank(folder, meta, top)
+            found, users, unread = self._rank(folder, meta, top)
             ranks.append(found)
         order = np.argsort(users)
         return Found(
             users[order], *(np.stack([getattr(r, part)[order] for r in ranks]) for part in ("sampled", "full", "top")),
-            rationales[order], facts | {"training_seeds": seeds},
+            unread[order], facts | {"training_seeds": seeds},
         )  # fmt: skip
 
     def _meta(self, folder: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
@@ -140,7 +141,7 @@ class Opener:
         return meta, facts, seed
 
     def _rank(self, folder: Path, meta: dict[str, Any], top: int) -> tuple[Ranks, np.ndarray, np.ndarray]:
-        """(ranks, users in their order, which of them have a rationale) of one run."""
+        """(ranks, users in their order, `Found.unread`) of one run."""
         text, name, table = None, "", None
         if meta["encoder"]:
             encoder = self.encoder(meta["encoder"]["name"], f"The recommender {folder}")
@@ -156,7 +157,11 @@ class Opener:
         users, row, upto = scored_users(table, self.sequences, "test", config.variant, missing, self.data)
         task = make_task(self.sequences, "test", users, config.max_length, self.cache, self.seeds, row, upto)
         torch.set_num_threads(self.threads)  # the encoder takes all cores and leaves it so
-        return rank(model, task, table, top=top), task.users, (task.rationale >= 0).numpy()
+        unread = np.full(len(task.users), -1)
+        if upto is not None:
+            before = upto_of("test", self.sequences.lengths[task.users])
+            unread = np.where(task.rationale >= 0, before - upto[task.users], -1)
+        return rank(model, task, table, top=top), task.users, unread
 
     def _table(
         self, folder: Path, written: dict[str, Any], config: RecommenderConfig, encoder: TextEncoder

@@ -59,7 +59,8 @@ class Reporter:
         _, users, candidate_seeds = found.sampled.shape
         return {
             **found.facts, "runs": len(found.sampled), "candidate_seeds": candidate_seeds, "users": users,
-            "with_rationale": int(found.with_rationale.sum()), "accuracy": self._accuracy(found),
+            "with_rationale": int((found.unread >= 0).sum()), "with_older_rationale": int((found.unread > 0).sum()),
+            "accuracy": self._accuracy(found),
             "beyond_accuracy": self._beyond(found), "sparsity": self._sparsity(found), "frequency": self._curve(found),
         }  # fmt: skip
 
