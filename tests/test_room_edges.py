@@ -14,7 +14,7 @@ from slim_app.schema import Item
 from slim_app.ui import render_lens
 from slim_app.ui import words_room as said
 from slim_app.ui.room import Room
-from slim_app.ui.room_accuracy import headline
+from slim_app.ui.room_accuracy import headline, remarks
 from slim_app.ui.room_bars import labels_of
 from slim_app.ui.room_figure import Options
 
@@ -67,3 +67,10 @@ def test_line_charts_begin_with_few_lines_the_strongest_of_each_kind() -> None:
     names = headline(next(result.evaluation for result in found if result.key == "games"))
     assert names == ["popularity", "nearest history item", "text-late", "sasrec-spectral", "sasrec-plus",
                      "sasrec-fused", "sasrec-gated"]  # fmt: skip
+
+
+def test_texts_that_saw_fewer_purchases_are_told_beside_the_figure() -> None:
+    found, _ = load_results(RESULTS)
+    evaluation = next(result.evaluation for result in found if result.key == "games_teacher")
+    told = remarks(evaluation, list(evaluation.runs.values()))
+    assert told == [said.OLDER_TEXTS.format(writer="teacher", older="1,600", users="1,800")]
