@@ -170,6 +170,17 @@ def test_when_everything_is_struck_out_the_edits_stay_and_the_page_says_why(app)
     assert [r.id for r in back["result"].recommendations] == ["C", "A", "B"]
 
 
+def test_a_page_that_lost_an_answer_gets_the_whole_of_it_once_more(app):
+    edits = Edits.of(run(app).rationale).strike("3.1")
+    last, again = {}, {}
+    for part in act(app, run(app), Edits.of(run(app).rationale), "strike", key="3.1"):
+        last |= part
+    for part in act(app, run(app), edits, "show"):
+        again |= part
+    assert again.keys() == last.keys() >= {"reasoning", "ranking", "result", "edits", "steered", "lens"}
+    assert again["edits"] == edits and again["ranking"] == last["ranking"]
+
+
 @pytest.mark.parametrize(("action", "message"), [
     ({"act": "strike", "key": "9.9"}, "There is no segment “9.9”"),
     ({"act": "rewrite", "key": "1.1", "text": " \u200b "}, "A segment needs words"),

@@ -129,6 +129,12 @@ const target = () => {
   return one(`.steer-bar [data-act="${wanted.act}"]:not([disabled])`) || one(".steer-bar button:not([disabled])");
 };
 watch("value", () => {
+  // Gradio loses the first part of an answer when the stream of the one before is just being closed, and then empties
+  // what the later parts were to change. This panel is never empty otherwise.
+  if (!element.textContent.trim()) {
+    setTimeout(() => { if (!element.textContent.trim()) trigger("click", { act: "show" }); }, 100);
+    return;
+  }
   if (one(".cards[aria-busy=true], .cards:not(.folded)")) { unfolded.clear(); draft = null; open = ""; unwrite(); }
   unfolded.forEach((step) => {
     card(step)?.classList.add("unfolded");

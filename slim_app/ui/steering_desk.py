@@ -62,7 +62,7 @@ class SteeringDesk:
         return gone | {"edits": desk.edits, "written": state, "reasoning": _cards(desk, view, state)}
 
     def act(self, desk: Desk, steered: Steered | None, action: Mapping[str, Any]) -> Iterator[Update]:
-        """One edit, undo, redo or reset, and the list that follows."""
+        """One edit, undo, redo or reset, and the list that follows; `show`: the same once more."""
         try:
             edits = edited(desk.edits, action)
         except SlimError as error:
@@ -70,7 +70,7 @@ class SteeringDesk:
             known = _known(desk.written)
             yield {"reasoning": _cards(desk, View(known, influences, error=str(error)), _whole(desk, steered, known))}
             return
-        if edits is not desk.edits:
+        if edits is not desk.edits or action.get("act") == "show":
             yield from self.follow(replace(desk, edits=edits))
 
     def follow(self, desk: Desk, opening: bool = False) -> Iterator[Update]:
