@@ -200,11 +200,12 @@ def test_the_keyboard_alone_strikes_weighs_and_undoes_and_the_focus_stays(visit:
     expect(seg(v, "1.1")).to_contain_class("struck")
     expect(line(v)).to_have_text(RANKED)
     for control in (".steer-bar [data-act=undo]", "[data-seg='2.1'] .strike", "[data-seg='2.1'] summary"):
-        v.page.evaluate(  # an edit and, before it is answered, the focus on another control
+        v.page.wait_for_function(  # an edit and, before it is answered, the focus on another control
             "([key, control]) => { const all = document.querySelector('#reasoning');"
-            " all.querySelector(`[data-seg='${key}'] .strike`).click(); const held = all.querySelector(control);"
-            " held.dataset.before = ''; held.focus(); }",
-            [key, control],
+            " const button = all.querySelector(`[data-seg='${key}'] .strike`), held = all.querySelector(control);"
+            " if (!button || !held) return false;"  # an answer that was lost is just being asked for again
+            " button.click(); held.dataset.before = ''; held.focus(); return true; }",
+            arg=[key, control],
         )
         expect(v.page.locator("#reasoning [data-before]")).to_have_count(0)  # all is drawn anew
         expect(v.page.locator(f"#reasoning {control}")).to_be_focused()
